@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/jobs"
+)
+
+// Uploads commits what the upload API has received. Bound to a tenant.
+type Uploads interface {
+	// Accept commits the files and their jobs, all of them or none, and returns when they are
+	// durable. The caller made the IDs and stored the bytes beforehand. Errors: ErrStale,
+	// ErrNoSpace, ErrUnavailable (after which the upload may have been committed or not).
+	Accept(ctx context.Context, tenant jobs.Tenant, uploads []Upload) ([]Accepted, error)
+}
+
+// Upload is one file and the job to do on it.
+type Upload struct {
+	File NewFile
+	Job  NewJob
+}
+
+// NewFile is a file whose bytes are durable: in Content, or as the blob BlobKey.
+type NewFile struct {
+	ID          uuid.UUID
+	Name        string
+	Size        int64
+	SHA256      [32]byte
+	MediaType   string
+	ClaimedType string
+	Content     []byte    // for a small file (and an empty one), when BlobKey is uuid.Nil
+	BlobKey     uuid.UUID // key of the blob otherwise
+	// StoredAt is when the blob was stored, by this process's monotonic clock. Accept refuses with
+	// ErrStale once MaxBlobAge has passed. Ignored without BlobKey.
+	StoredAt time.Time
+}
+
+// SweepGrace is how old an object without a row must be before it is an orphan, and MaxBlobAge is
+// how long after its bytes were stored a commit may still refer to them: half of it, which leaves
+// the other half for differing clocks and slow commits.
+const (
+	SweepGrace = 24 * time.Hour
+	MaxBlobAge = SweepGrace / 2
+)
+
+// NewJob is a job to be made, pending, at generation 1.
+type NewJob struct {
+	ID               uuid.UUID
+	Kind             string
+	KindVersion      int
+	Queue            string
+	Params           json.RawMessage // canonical
+	ParamsHash       [32]byte
+	MaxAttempts      int
+	FailWithChildren bool
+	RunAt            time.Time // not before; zero means now, by the store's clock
+}
+
+// Accepted tells how a job was committed.
+type Accepted struct {
+	JobID      uuid.UUID
+	Generation int
+	RunAt      time.Time
+	Due        bool // may run now
+}
+
+// Content is where bytes lie: inline, or in the blob store.
+type Content struct {
+	Inline  []byte
+	BlobKey uuid.UUID // uuid.Nil when inline
+}
