@@ -1,0 +1,113 @@
+package fsblob_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/leat-dev/leat/blob"
+	"github.com/leat-dev/leat/blob/fsblob"
+)
+
+// repeated reads the same block again and again, size bytes in all.
+type repeated struct {
+	block []byte
+	size  int64
+	off   int64
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	if r.off == r.size {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), r.size-r.off)]
+	n := copy(p, r.block[r.off%int64(len(r.block)):])
+	r.off += int64(n)
+	return n, nil
+}
+
+// BenchmarkPut1GiB compares a Put of 1 GiB, hashed and durable, with dd conv=fsync of as much on
+// the same disk, one after the other. The target for the ratio is 1.25.
+func BenchmarkPut1GiB(b *testing.B) {
+	const size = 1 << 30
+	dir := b.TempDir()
+	store, err := fsblob.Open(filepath.Join(dir, "blobs"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	block := make([]byte, 8<<20)
+	if _, err := rand.Read(block); err != nil {
+		b.Fatal(err)
+	}
+	source := filepath.Join(dir, "source")
+	makeSource(b, source, &repeated{block: block, size: size})
+
+	var put, dd time.Duration
+	for b.Loop() {
+		key := blob.NewKey()
+		start := time.Now()
+		if _, err := store.Put(context.Background(), key, &repeated{block: block, size: size}); err != nil {
+			b.Fatal(err)
+		}
+		put += time.Since(start)
+		if err := store.Delete(context.Background(), key); err != nil {
+			b.Fatal(err)
+		}
+
+		target := filepath.Join(dir, "target")
+		start = time.Now()
+		out, err := exec.Command("dd", "if="+source, "of="+target, "bs=1M", "conv=fsync").CombinedOutput()
+		if err != nil {
+			b.Fatalf("dd: %v\n%s", err, out)
+		}
+		dd += time.Since(start)
+		if err := os.Remove(target); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(put.Seconds()/float64(b.N), "s/put")
+	b.ReportMetric(dd.Seconds()/float64(b.N), "s/dd")
+	b.ReportMetric(put.Seconds()/dd.Seconds(), "put/dd")
+}
+
+// BenchmarkPut64KiB is many Puts at once, each durable when it returns.
+func BenchmarkPut64KiB(b *testing.B) {
+	store, err := fsblob.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	content := make([]byte, 64<<10)
+	b.SetBytes(int64(len(content)))
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := store.Put(context.Background(), blob.NewKey(), bytes.NewReader(content)); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+func makeSource(b *testing.B, name string, content io.Reader) {
+	b.Helper()
+	file, err := os.Create(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := io.Copy(file, content); err != nil {
+		b.Fatal(err)
+	}
+	if err := file.Sync(); err != nil {
+		b.Fatal(err)
+	}
+}
