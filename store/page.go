@@ -11,7 +11,7 @@ import (
 // Page asks for a part of a list.
 type Page struct {
 	After Cursor // zero for the first page
-	Limit int
+	Limit int    // 1 to MaxLimit
 }
 
 // MaxLimit bounds one page of a list, DefaultLimit is what a caller gets who asks for none.
@@ -52,7 +52,7 @@ func ParseCursor(text string) (Cursor, error) {
 		return Cursor{}, ErrBadCursor
 	}
 	c := Cursor{ID: uuid.UUID(raw[1:])}
-	if c.IsZero() {
+	if c.String() != text { // the zero ID, or line breaks, which the decoder skips
 		return Cursor{}, ErrBadCursor
 	}
 	return c, nil

@@ -12,15 +12,17 @@ import (
 
 // Runs is how a worker takes jobs and records what became of them. System role.
 type Runs interface {
-	// Claim gives the job to the run, or tells why not in Claimed.Refused. Repeating a claim that
-	// was granted grants it again while the run lasts. The only errors are ErrUnavailable and the
-	// context's.
+	// Claim gives the job to the run, or tells why not in Claimed.Refused: the first reason that
+	// holds, in the order in which the refusals are listed. Repeating a claim that was granted
+	// grants it again while the run lasts, whatever was paused or cordoned since. The only errors
+	// are ErrUnavailable and the context's.
 	Claim(ctx context.Context, req ClaimRequest) (Claimed, error)
 	// End records how a run ended, with its artifacts and children, in one commit, and returns the
-	// state in which the job now is (see jobs.Settle). Repeating an identical end succeeds. A
-	// result that jobs.CheckResult refuses, or that the database cannot hold, ends the job failed
-	// with jobs.CodeInvalidResult, and nobody else's. Errors: ErrClaimLost, ErrUnavailable,
-	// ErrNoSpace, ErrStale for artifacts and children.
+	// state in which the job now is (see jobs.Settle). Repeating an identical end succeeds and
+	// changes nothing. A result that jobs.CheckResult refuses, or that the database cannot hold,
+	// ends the job failed with jobs.CodeInvalidResult, without its artifacts and children, and
+	// nobody else's. Errors, after which the run goes on: ErrClaimLost, ErrUnavailable, ErrNoSpace,
+	// ErrStale for artifacts and children.
 	End(ctx context.Context, end RunEnd) (jobs.State, error)
 	// Progress records the latest share of the work done for each run, and returns the claims that
 	// are lost.
@@ -40,7 +42,9 @@ type ClaimRequest struct {
 	Claim      uuid.UUID // fresh for each run
 	Worker     uuid.UUID
 	Kinds      []string // that the worker would run now
-	Alone      bool     // nothing else runs in the process
+	// Alone says that nothing else runs in the process. It means something only for a job that
+	// must run alone (see jobs.AloneAfter); the loss of any other is never held against it.
+	Alone bool
 }
 
 // Refusal is why a claim was not granted.
@@ -49,10 +53,10 @@ type Refusal string
 // The refusals. Only RefusedKind and RefusedCrowd leave anything to do for the caller; after the
 // others it forgets the delivery.
 const (
-	RefusedStale   Refusal = "stale"   // another generation is current
-	RefusedTaken   Refusal = "taken"   // running elsewhere, or already ended
-	RefusedPaused  Refusal = "paused"  // the queue is paused
 	RefusedUnknown Refusal = "unknown" // there is no such job
+	RefusedStale   Refusal = "stale"   // another generation is current, or its time is yet to come
+	RefusedTaken   Refusal = "taken"   // running elsewhere, waiting for children, or ended
+	RefusedPaused  Refusal = "paused"  // the queue is paused
 	RefusedWorker  Refusal = "worker"  // the worker is not registered (any more), or cordoned
 	RefusedKind    Refusal = "kind"    // not among the request's kinds; Claimed.Job.Kind is set
 	RefusedCrowd   Refusal = "crowd"   // must run alone and the request does not say so

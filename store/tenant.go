@@ -38,8 +38,9 @@ type JobReader interface {
 type JobControl interface {
 	// Cancel cancels a job that waits, asks a running one to stop (its worker hears of it with its
 	// next heartbeat), and of a waiting one cancels what is left below it. Cancelling a job that is
-	// being cancelled or is cancelled changes nothing and succeeds. Errors: ErrNotFound, *StateError
-	// for one that succeeded or failed.
+	// being cancelled or is cancelled changes nothing and succeeds; one that was asked to stop, yet
+	// succeeded and waits for its children, is cancelled as any waiting one. Errors: ErrNotFound,
+	// *StateError for one that succeeded or failed.
 	Cancel(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (*jobs.Job, error)
 	// Retry makes a failed or cancelled job pending again, due now, with fresh counts of failures
 	// and losses and a new generation. Errors: ErrNotFound, *StateError for any other state.
@@ -123,8 +124,8 @@ type EventType string
 // The events of a job.
 const (
 	EventAccepted        EventType = "accepted"
-	EventStarted         EventType = "started"          // data: run, worker, attempt
-	EventEnded           EventType = "ended"            // data: outcome, state, error code, delay in ms for a retry
+	EventStarted         EventType = "started"          // data: run, worker (its ID), attempt
+	EventEnded           EventType = "ended"            // data: outcome, state, code of the error, delay_ms for a retry
 	EventCancelRequested EventType = "cancel_requested" // of a running job
 	EventCancelled       EventType = "cancelled"        // of a job that did not run
 	EventRetried         EventType = "retried"          // by hand

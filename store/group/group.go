@@ -8,11 +8,18 @@ package group
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync"
 )
 
 // ErrClosed is what callers get after Close.
 var ErrClosed = errors.New("group: closed")
+
+// ErrNoVerdict is wrapped by what the callers of a group get whose run panicked, or gave too few or
+// too many verdicts. Their requests may have been served.
+var ErrNoVerdict = errors.New("group: no verdict")
 
 // Verdict is one caller's answer.
 type Verdict[Res any] struct {
@@ -40,9 +47,10 @@ type call[Req, Res any] struct {
 	done chan Verdict[Res]
 }
 
-// New makes a group. run is given 1 to limit requests and must return a verdict for each, in
-// their order; at most parallel runs are under way at once. The context that run gets ends only
-// with Close's grace, never with a caller's.
+// New makes a group. run is given 1 to limit requests, in the order of their arrival, and must
+// return a verdict for each, in that order; at most parallel runs are under way at once. The
+// context that run gets ends only with Close's grace, never with a caller's. A run that fails to
+// answer, or panics, gives its own callers ErrNoVerdict and harms nobody else.
 func New[Req, Res any](parallel, limit int, run func(ctx context.Context, reqs []Req) []Verdict[Res]) *Group[Req, Res] {
 	g := &Group[Req, Res]{run: run, parallel: max(parallel, 1), limit: max(limit, 1)}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
@@ -89,7 +97,8 @@ func (g *Group[Req, Res]) serve() {
 			g.mu.Unlock()
 			return
 		}
-		calls := g.waiting[:n:n]
+		calls := slices.Clone(g.waiting[:n])
+		clear(g.waiting[:n]) // or the requests of a burst would stay in memory
 		g.waiting = g.waiting[n:]
 		g.mu.Unlock()
 
@@ -97,10 +106,25 @@ func (g *Group[Req, Res]) serve() {
 		for i := range calls {
 			reqs[i] = calls[i].req
 		}
-		for i, v := range g.run(g.ctx, reqs) {
+		for i, v := range g.verdicts(reqs) {
 			calls[i].done <- v
 		}
 	}
+}
+
+// verdicts runs one group, and makes sure that each request gets an answer.
+func (g *Group[Req, Res]) verdicts(reqs []Req) (verdicts []Verdict[Res]) {
+	n := len(reqs)
+	defer func() {
+		if p := recover(); p != nil {
+			verdicts = All[Res](n, fmt.Errorf("%w: panic: %v\n%s", ErrNoVerdict, p, debug.Stack()))
+		}
+	}()
+	verdicts = g.run(g.ctx, reqs)
+	if len(verdicts) != n {
+		return All[Res](n, fmt.Errorf("%w: %d verdicts for %d requests", ErrNoVerdict, len(verdicts), n))
+	}
+	return verdicts
 }
 
 // Close refuses further calls and waits for those under way; when ctx ends first, their context

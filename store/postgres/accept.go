@@ -1,0 +1,132 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
+	"github.com/leat-dev/leat/store/group"
+)
+
+// acceptance is what one call of Accept asks for: all of it or nothing.
+type acceptance struct {
+	tenant  jobs.Tenant
+	uploads []store.Upload
+}
+
+// How many groups are accepted at once, and of how many calls at most.
+const (
+	acceptParallel = 2
+	acceptLimit    = 64
+)
+
+// Accept commits the files and their jobs.
+func (s *Store) Accept(ctx context.Context, tenant jobs.Tenant, uploads []store.Upload) ([]store.Accepted, error) {
+	switch {
+	case len(uploads) == 0:
+		return nil, nil
+	case stale(uploads):
+		return nil, store.ErrStale
+	}
+	accepted, err := s.accepts.Do(ctx, acceptance{tenant, uploads})
+	return accepted, grouped(ctx, "accept", err)
+}
+
+func (s *Store) acceptGroup(ctx context.Context, calls []acceptance) []group.Verdict[[]store.Accepted] {
+	key := func(a acceptance) uuid.UUID { return a.uploads[0].Job.ID }
+	weight := func(a acceptance) int { return weigh(a.uploads) }
+	return together(calls, key, weight, func(part []acceptance) ([]group.Verdict[[]store.Accepted], error) {
+		return s.acceptTogether(ctx, part)
+	})
+}
+
+// acceptSQL inserts files and jobs with their blobs, their first events, and what the queues'
+// roll-ups gain. A blob that a run held is held no more.
+//
+// The arrays are those of uploadRows, $18 tenants, $19 parents, $20 and $21 arrivals by queue, $22
+// their writer. It answers with the time.
+const acceptSQL = `
+WITH blob AS (
+	INSERT INTO blobs (key) SELECT key FROM unnest($8::uuid[]) b (key) WHERE key <> ` + nilUUID + `
+	ON CONFLICT (key) DO UPDATE SET held_job = NULL, held_claim = NULL
+), file AS (
+	INSERT INTO files (id, tenant, name, size, sha256, media_type, claimed_type, content, blob_key)
+	SELECT id, tenant, name, size, sha256, media_type, claimed_type, content, nullif(blob_key, ` + nilUUID + `)
+	FROM unnest($1::uuid[], $18::text[], ` + newFileArrays + `) f (id, tenant, ` + newFile + `)
+), job AS (
+	INSERT INTO jobs (file_id, tenant, parent_id, run_at, id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children)
+	SELECT file_id, tenant, nullif(parent_id, ` + nilUUID + `), coalesce(run_at, now()), id, kind, kind_version, queue,
+		params, params_hash, max_attempts, fail_with_children
+	FROM unnest($1::uuid[], $18::text[], $19::uuid[], ` + newJobArrays + `) j (file_id, tenant, parent_id, ` + newJob + `)
+), event AS (
+	INSERT INTO events (job_id, seq, tenant, type)
+	SELECT id, 1, tenant, 'accepted' FROM unnest($9::uuid[], $18::text[]) j (id, tenant)
+), counted AS (
+	INSERT INTO rollups (queue, bucket, writer, arrived)
+	SELECT queue, ` + bucket + `, $22, arrived FROM unnest($20::text[], $21::bigint[]) c (queue, arrived)
+	ON CONFLICT (bucket, queue, writer) DO UPDATE SET arrived = rollups.arrived + EXCLUDED.arrived
+)
+SELECT now()`
+
+func (s *Store) acceptTogether(ctx context.Context, calls []acceptance) ([]group.Verdict[[]store.Accepted], error) {
+	var rows uploadRows
+	for _, call := range calls {
+		rows.add(call.uploads, string(call.tenant), uuid.Nil)
+	}
+	if err := s.knowQueues(ctx, rows.queues); err != nil {
+		return nil, err
+	}
+	writer := <-s.acceptWriters
+	defer func() { s.acceptWriters <- writer }()
+
+	var now time.Time
+	err := s.do(ctx, "accept", func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, acceptSQL, rows.args(writer)...).Scan(&now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	verdicts := make([]group.Verdict[[]store.Accepted], len(calls))
+	for i, call := range calls {
+		verdicts[i].Value = accepted(call.uploads, now)
+	}
+	return verdicts, nil
+}
+
+func accepted(uploads []store.Upload, now time.Time) []store.Accepted {
+	all := make([]store.Accepted, len(uploads))
+	for i := range uploads {
+		job := &uploads[i].Job
+		runAt := now
+		if !job.RunAt.IsZero() {
+			runAt = job.RunAt.UTC().Truncate(time.Microsecond)
+		}
+		all[i] = store.Accepted{JobID: job.ID, Generation: 1, RunAt: runAt, Due: !runAt.After(now)}
+	}
+	return all
+}
+
+// knowQueues makes sure that queues have their rows, before the first of their jobs does.
+func (s *Store) knowQueues(ctx context.Context, names []string) error {
+	var fresh []string
+	for _, name := range names {
+		if _, known := s.queues.Load(name); !known {
+			fresh = append(fresh, name)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	const sql = `INSERT INTO queues (name) SELECT DISTINCT name FROM unnest($1::text[]) q (name) ORDER BY name
+		ON CONFLICT (name) DO NOTHING`
+	if _, err := s.exec(ctx, "make queues known", sql, fresh); err != nil {
+		return err
+	}
+	for _, name := range fresh {
+		s.queues.Store(name, struct{}{})
+	}
+	return nil
+}

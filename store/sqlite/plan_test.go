@@ -1,0 +1,293 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
+	"github.com/leat-dev/leat/store/sqlite"
+)
+
+// TestPlans runs every call of the store and then looks at how SQLite goes about each statement that
+// was run, on 200,000 jobs: along an index, never through a whole table that grows, and never sorting
+// what the head of a queue or a page of a list is taken from.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	fill(t, s, 200_000)
+	callEverything(t, s)
+	statements := s.Statements()
+	if len(statements) < 80 {
+		t.Errorf("only %d statements were run", len(statements))
+	}
+	for _, analyzed := range []bool{false, true} {
+		if analyzed { // whatever SQLite knows of the tables' contents
+			if _, err := s.Writer().ExecContext(t.Context(), `ANALYZE`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, text := range statements {
+			for _, step := range plan(t, s, text) {
+				if reason := objection(text, step); reason != "" {
+					t.Errorf("%s (analyzed: %v): %s\n%s", reason, analyzed, step, text)
+				}
+			}
+		}
+	}
+}
+
+var (
+	scan = regexp.MustCompile(`^SCAN (\w+)`)
+	// small tables, lists of arguments, and steps of a recursion.
+	mayScan = regexp.MustCompile(`^SCAN (queues|workers|identity|json_each|parents|CONSTANT ROW)\b`)
+	// indexes of what there is little of at any time: runs, and parents that wait.
+	bounded = regexp.MustCompile(`USING (COVERING )?INDEX (jobs_running|jobs_waiting)\b`)
+	page    = regexp.MustCompile(`(?s)INDEXED BY (jobs_ready|jobs_tenant|jobs_open|jobs_file) .*LIMIT`)
+)
+
+// objection is what is wrong with a step of a statement's plan, or empty.
+func objection(text, step string) string {
+	switch {
+	case scan.MatchString(step) && !mayScan.MatchString(step) && !bounded.MatchString(step):
+		return "reads a whole table"
+	case strings.Contains(step, "TEMP B-TREE FOR ORDER BY") && page.MatchString(text):
+		return "sorts"
+	case strings.Contains(step, "AUTOMATIC"):
+		return "makes an index of its own"
+	}
+	return ""
+}
+
+func plan(t *testing.T, s *sqlite.Store, text string) (steps []string) {
+	t.Helper()
+	if first := strings.Fields(text)[0]; first == "SAVEPOINT" || first == "RELEASE" || first == "ROLLBACK" {
+		return nil
+	}
+	rows, err := s.Writer().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, make([]any, strings.Count(text, "?"))...)
+	if err != nil {
+		t.Errorf("%v\n%s", err, text)
+		return nil
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+// fill makes n jobs in one go: nine of ten succeeded, the others pending or failed.
+func fill(t *testing.T, s *sqlite.Store, n int) {
+	t.Helper()
+	const numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) `
+	const id = `unhex(printf('%012x7000%016x', i, i))`
+	for _, text := range []string{
+		`INSERT INTO queues (name) VALUES ('default'), ('other')`,
+		numbers + `INSERT INTO files (id, tenant, name, size, sha256, media_type, claimed_type, content, created_at)
+			SELECT ` + id + `, 'default', 'f', 0, zeroblob(32), 't', '', zeroblob(0), i FROM n`,
+		numbers + `INSERT INTO jobs (id, tenant, file_id, kind, kind_version, queue, params_hash, max_attempts, run_at, created_at,
+				events, state, finished_at, error_code)
+			SELECT ` + id + `, 'default', ` + id + `, 'inspect', 1, iif(i % 3, 'default', 'other'), zeroblob(32), 5, i, i,
+				1, iif(i % 10, 'succeeded', iif(i % 20, 'pending', 'failed')), iif(i % 20 = 10, NULL, i), iif(i % 20, NULL, 'panic')
+			FROM n`,
+		numbers + `INSERT INTO events (job_id, seq, tenant, type, at) SELECT ` + id + `, 1, 'default', 'accepted', i FROM n`,
+	} {
+		args := []any{n}[:strings.Count(text, "?1")]
+		if _, err := s.Writer().ExecContext(t.Context(), text, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// callEverything makes every call that the store has, so that each of its statements is run.
+func callEverything(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	ctx := t.Context()
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tenant := jobs.DefaultTenant
+	worker := register(t, s)
+	lease, _, err := s.Acquire(ctx, "leader", uuid.New(), time.Hour)
+	ok(err)
+
+	// A parent with an artifact and two children, one of which is cancelled with it.
+	inBlob := upload("")
+	inBlob.File.Content, inBlob.File.BlobKey, inBlob.File.StoredAt = nil, uuid.New(), time.Now()
+	parent := claim(t, s, worker, accept(t, s, inBlob))
+	artifact := store.NewArtifact{Artifact: jobs.Artifact{Name: "a"}, BlobKey: uuid.New(), StoredAt: time.Now()}
+	ok(s.HoldBlob(ctx, parent.JobID, parent.Claim, artifact.BlobKey))
+	_, err = s.Progress(ctx, []store.RunProgress{{JobID: parent.JobID, Claim: parent.Claim, Progress: 0.5}})
+	ok(err)
+	children := []store.Upload{upload("1"), upload("2")}
+	whole := store.RunEnd{
+		JobID: parent.JobID, Claim: parent.Claim, Outcome: jobs.RunSucceeded,
+		Artifacts: []store.NewArtifact{artifact}, Children: children,
+	}
+	for range 2 {
+		_, err = s.End(ctx, whole)
+		ok(err)
+	}
+	end(t, s, claim(t, s, worker, children[0].Job.ID), jobs.RunRetry)
+	_, err = s.Cancel(ctx, tenant, parent.JobID)
+	ok(err)
+	_, err = s.Retry(ctx, tenant, parent.JobID)
+	ok(err)
+	again := claim(t, s, worker, parent.JobID)
+	last := upload("3")
+	_, err = s.End(ctx, store.RunEnd{JobID: again.JobID, Claim: again.Claim, Outcome: jobs.RunSucceeded, Children: []store.Upload{last}})
+	ok(err)
+	end(t, s, claim(t, s, worker, last.Job.ID), jobs.RunSucceeded)
+
+	// A group of which one call fails, and its replay.
+	broken := upload("broken")
+	broken.File.Size++
+	if errs := s.AcceptTogether(ctx, []store.Upload{upload("fine")}, []store.Upload{broken}); errs[0] != nil || errs[1] == nil {
+		t.Fatalf("group: %v", errs)
+	}
+
+	callDispatch(t, s, lease, worker)
+	callReaders(t, s, parent.JobID)
+	callBulk(t, s, lease)
+}
+
+// callDispatch calls what dispatch, the fleet and the reaper do.
+func callDispatch(t *testing.T, s *sqlite.Store, lease store.Lease, worker uuid.UUID) {
+	t.Helper()
+	ctx := t.Context()
+	running := claim(t, s, worker, accept(t, s, upload("4")))
+	pending := accept(t, s, upload("5"))
+	for name, call := range map[string]func() error{
+		"heads": func() error { _, err := s.Heads(ctx, map[string]int{"other": 5}, 10); return err },
+		"redeliver": func() error {
+			_, err := s.Redeliver(ctx, lease, []store.Delivery{{JobID: pending, Generation: 1}})
+			return err
+		},
+		"publish": func() error { return s.PublishRoom(ctx, lease, map[string]int{"default": 5}) },
+		"room":    func() error { _, err := s.Room(ctx, lease.Name); return err },
+		"hand back": func() error {
+			return s.HandBack(ctx, accept(t, s, upload("6")), 1, time.Second)
+		},
+		"beat":    func() error { _, err := s.Beat(ctx, store.WorkerStatus{ID: worker}); return err },
+		"cordon":  func() error { return s.Cordon(ctx, worker, 0) },
+		"workers": func() error { _, err := s.Workers(ctx); return err },
+		"running": func() error { _, err := s.Running(ctx, uuid.Nil, 10); return err },
+		"settle":  func() error { _, err := s.SettleParents(ctx, lease, 10); return err },
+		"ping":    func() error { return s.Ping(ctx) },
+	} {
+		if err := call(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.ReapRuns(ctx, lease, []store.RunRef{running}); err != nil {
+		t.Fatal(err)
+	}
+	claim(t, s, worker, accept(t, s, upload("7")))
+	workers, err := s.Workers(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ReapWorkers(ctx, lease, map[uuid.UUID]int64{worker: workers[0].Beats}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Leave(ctx, worker); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// callReaders calls what the API reads, lists with every filter.
+func callReaders(t *testing.T, s *sqlite.Store, id uuid.UUID) {
+	t.Helper()
+	ctx, tenant := t.Context(), jobs.DefaultTenant
+	job := load(t, s, id)
+	for name, call := range map[string]func() error{
+		"attempts": func() error { _, err := s.Attempts(ctx, tenant, id); return err },
+		"events":   func() error { _, err := s.Events(ctx, tenant, id, 0, 10); return err },
+		"file":     func() error { _, _, err := s.File(ctx, tenant, job.FileID); return err },
+		"queues":   func() error { _, err := s.Queues(ctx, tenant); return err },
+		"pause":    func() error { return s.PauseQueue(ctx, tenant, "other") },
+		"resume":   func() error { return s.ResumeQueue(ctx, tenant, "other") },
+		"feed":     func() error { _, _, err := s.EventsAfter(ctx, "", 10); return err },
+		"artifact": func() error { _, _, _ = s.Artifact(ctx, tenant, id, "a"); return nil }, // its statement is what counts
+	} {
+		if err := call(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	for _, filter := range filters(job) {
+		if _, _, err := s.ListJobs(ctx, tenant, filter, store.Page{Limit: 10}); err != nil {
+			t.Fatal(err)
+		}
+		after := store.Cursor{ID: id}
+		if _, _, err := s.ListJobs(ctx, tenant, filter, store.Page{Limit: 10, After: after}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// filters are all combinations of the fields of a filter.
+func filters(job *jobs.Job) []store.JobFilter {
+	all := []store.JobFilter{{}}
+	for _, add := range []func(*store.JobFilter){
+		func(f *store.JobFilter) { f.Kind = job.Kind },
+		func(f *store.JobFilter) { f.Queue = job.Queue },
+		func(f *store.JobFilter) { f.FileID = job.FileID },
+		func(f *store.JobFilter) { f.ParentID = job.ID },
+	} {
+		for _, f := range all {
+			add(&f)
+			all = append(all, f)
+		}
+	}
+	for _, f := range all {
+		for _, state := range []jobs.State{jobs.Succeeded, jobs.Failed} {
+			f.State = state
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// callBulk calls what changes or deletes many jobs.
+func callBulk(t *testing.T, s *sqlite.Store, lease store.Lease) {
+	t.Helper()
+	ctx, tenant := t.Context(), jobs.DefaultTenant
+	for name, call := range map[string]func() error{
+		"cancel":   func() error { _, err := s.CancelJobs(ctx, tenant, store.JobFilter{}, 10); return err },
+		"retry":    func() error { _, err := s.RetryJobs(ctx, tenant, store.JobFilter{}, 10); return err },
+		"rollups":  func() error { _, err := s.PruneRollups(ctx, -time.Minute, 10); return err },
+		"holds":    func() error { _, err := s.DropHolds(ctx, -time.Minute, 10); return err },
+		"unowned":  func() error { _, err := s.Unowned(ctx, []uuid.UUID{uuid.New()}); return err },
+		"identity": func() error { _, err := s.Identity(context.WithoutCancel(ctx)); return err },
+	} {
+		if err := call(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if n, _, err := s.PruneJobs(ctx, 0, 10); n != 10 || err != nil {
+		t.Fatalf("pruned %d, %v", n, err)
+	}
+	if err := s.Release(ctx, lease); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PublishRoom(ctx, lease, nil); !errors.Is(err, store.ErrLeaseLost) {
+		t.Errorf("with a lease that was released: %v", err)
+	}
+}

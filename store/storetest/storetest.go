@@ -1,0 +1,57 @@
+// Package storetest is the suite that every store driver must pass. It knows the contract alone: no
+// SQL, and nothing of the drivers. Time being the store's, its tests wait for what they expect with
+// a deadline and never sleep.
+//
+// It is for tests, and may import store and jobs.
+package storetest
+
+import (
+	"testing"
+
+	"github.com/leat-dev/leat/store"
+)
+
+// Run runs the suite. open gives a fresh, empty, migrated store to each test, and closes it by a
+// cleanup of its own; it is called from several goroutines.
+func Run(t *testing.T, open func(t testing.TB) store.Store) {
+	roles := []struct {
+		name  string
+		tests []test
+	}{
+		{"States", stateTests()},
+		{"Accept", acceptTests()},
+		{"Claim", claimTests()},
+		{"End", endTests()},
+		{"Results", resultTests()},
+		{"Children", childrenTests()},
+		{"Control", controlTests()},
+		{"Lists", listTests()},
+		{"Events", eventTests()},
+		{"Feed", feedTests()},
+		{"Queues", queueTests()},
+		{"Backlog", backlogTests()},
+		{"Leases", leaseTests()},
+		{"Fleet", fleetTests()},
+		{"Reaper", reaperTests()},
+		{"Sweeper", sweeperTests()},
+		{"Tenancy", tenancyTests()},
+		{"Model", modelTests()},
+	}
+	for _, role := range roles {
+		t.Run(role.name, func(t *testing.T) {
+			t.Parallel()
+			for _, tc := range role.tests {
+				t.Run(tc.name, func(t *testing.T) {
+					t.Parallel()
+					tc.run(newFixture(t, open(t)))
+				})
+			}
+		})
+	}
+}
+
+// test is one promise of the contract.
+type test struct {
+	name string
+	run  func(*fixture)
+}

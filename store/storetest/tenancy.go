@@ -1,0 +1,190 @@
+package storetest
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
+)
+
+func tenancyTests() []test {
+	return []test{{"EveryMethod", testTenancy}}
+}
+
+// estate is what one tenant owns; intruders try their hands at it.
+type estate struct {
+	waiting, running, failed jobs.Job // the waiting one has a child and an artifact "a"
+	pending                  store.Upload
+}
+
+func (f *fixture) settleIn() estate {
+	f.Helper()
+	var e estate
+	e.pending = upload()
+	_, err := f.s.Accept(f.ctx(), f.tenant, []store.Upload{e.pending})
+	f.ok(err)
+	waiting := f.accept()
+	end := finish(f.claim(waiting), jobs.RunSucceeded)
+	end.Artifacts, end.Children = []store.NewArtifact{artifact("a")}, []store.Upload{upload()}
+	_, err = f.s.End(f.ctx(), end)
+	f.ok(err)
+	running := f.claim(f.accept()).JobID
+	failed := f.accept()
+	f.run(failed, jobs.RunFailed)
+	e.waiting, e.running, e.failed = f.job(waiting), f.job(running), f.job(failed)
+	return e
+}
+
+// filters of all sorts that fit something of the estate.
+func (e estate) filters() []store.JobFilter {
+	return []store.JobFilter{
+		{}, {State: jobs.Failed}, {State: jobs.Pending}, {Kind: "inspect"}, {Queue: jobs.DefaultQueue},
+		{FileID: e.failed.FileID}, {ParentID: e.waiting.ID},
+	}
+}
+
+// everything owned, as its owner sees it.
+func (f *fixture) inventory() []trace {
+	f.Helper()
+	var all []trace
+	for _, job := range f.list(store.JobFilter{}) {
+		all = append(all, f.trace(job.ID))
+	}
+	return all
+}
+
+// intrusions has, for every method of store.Tenanted, what another tenant may try and how it must
+// end. f is the intruder.
+func intrusions() map[string]func(f *fixture, e estate) {
+	notFound := func(f *fixture, what string, err error) {
+		f.Helper()
+		if !errors.Is(err, store.ErrNotFound) {
+			f.Errorf("%s: %v, want not found", what, err)
+		}
+	}
+	forEach := func(try func(f *fixture, job jobs.Job) error) func(*fixture, estate) {
+		return func(f *fixture, e estate) {
+			for _, job := range []jobs.Job{e.waiting, e.running, e.failed} {
+				notFound(f, "of a "+string(job.State)+" job", try(f, job))
+			}
+		}
+	}
+	return map[string]func(*fixture, estate){
+		"Accept": func(f *fixture, e estate) {
+			again := e.pending // the same IDs
+			if _, err := f.s.Accept(f.ctx(), f.tenant, []store.Upload{again}); err == nil {
+				f.Error("another's IDs were accepted")
+			}
+		},
+		"Job": forEach(func(f *fixture, job jobs.Job) error {
+			_, err := f.s.Job(f.ctx(), f.tenant, job.ID)
+			return err
+		}),
+		"ListJobs": func(f *fixture, e estate) {
+			for _, filter := range e.filters() {
+				f.equal("another's jobs", []jobs.Job(nil), f.list(filter))
+			}
+		},
+		"Attempts": forEach(func(f *fixture, job jobs.Job) error {
+			_, err := f.s.Attempts(f.ctx(), f.tenant, job.ID)
+			return err
+		}),
+		"Events": forEach(func(f *fixture, job jobs.Job) error {
+			_, err := f.s.Events(f.ctx(), f.tenant, job.ID, 0, 10)
+			return err
+		}),
+		"Cancel": forEach(func(f *fixture, job jobs.Job) error {
+			_, err := f.s.Cancel(f.ctx(), f.tenant, job.ID)
+			return err
+		}),
+		"Retry": forEach(func(f *fixture, job jobs.Job) error {
+			_, err := f.s.Retry(f.ctx(), f.tenant, job.ID)
+			return err
+		}),
+		"CancelJobs": func(f *fixture, e estate) {
+			for _, filter := range e.filters() {
+				if n, err := f.s.CancelJobs(f.ctx(), f.tenant, filter, 100); n != 0 || err != nil {
+					f.Errorf("cancelled %d, %v", n, err)
+				}
+			}
+		},
+		"RetryJobs": func(f *fixture, e estate) {
+			for _, filter := range e.filters() {
+				if n, err := f.s.RetryJobs(f.ctx(), f.tenant, filter, 100); n != 0 || err != nil {
+					f.Errorf("retried %d, %v", n, err)
+				}
+			}
+		},
+		"File": forEach(func(f *fixture, job jobs.Job) error {
+			_, _, err := f.s.File(f.ctx(), f.tenant, job.FileID)
+			return err
+		}),
+		"Artifact": func(f *fixture, e estate) {
+			_, _, err := f.s.Artifact(f.ctx(), f.tenant, e.waiting.ID, "a")
+			notFound(f, "artifact", err)
+		},
+		"Queues": func(f *fixture, _ estate) {
+			for _, q := range f.queues() {
+				f.equal("counts", [4]store.Count{}, [4]store.Count{q.Ready, q.Later, q.Running, q.Waiting})
+				if !q.OldestAt.IsZero() || q.Age != 0 {
+					f.Errorf("another's oldest job shows: %v, %v", q.OldestAt, q.Age)
+				}
+			}
+		},
+		// A pause holds for all tenants: these two are not bound, and change no job.
+		"PauseQueue": func(f *fixture, _ estate) {
+			f.ok(f.s.PauseQueue(f.ctx(), f.tenant, jobs.DefaultQueue))
+			if !f.queue(jobs.DefaultQueue).Paused {
+				f.Error("the queue is not paused")
+			}
+		},
+		"ResumeQueue": func(f *fixture, _ estate) {
+			f.ok(f.s.ResumeQueue(f.ctx(), f.tenant, jobs.DefaultQueue))
+			if f.queue(jobs.DefaultQueue).Paused {
+				f.Error("the queue is still paused")
+			}
+		},
+	}
+}
+
+// testTenancy goes through the methods by reflection, so that a new one needs a case.
+func testTenancy(f *fixture) {
+	owner, intruder := f.as("owner"), f.as("intruder")
+	e := owner.settleIn()
+	before := owner.inventory()
+	_, artifactContent, err := f.s.Artifact(f.ctx(), owner.tenant, e.waiting.ID, "a")
+	f.ok(err)
+
+	cases := intrusions()
+	methods := reflect.TypeFor[store.Tenanted]()
+	var names []string
+	for i := range methods.NumMethod() {
+		m := methods.Method(i)
+		names = append(names, m.Name)
+		if m.Type.NumIn() < 2 || m.Type.In(1) != reflect.TypeFor[jobs.Tenant]() {
+			f.Errorf("%s does not take the tenant after the context", m.Name)
+		}
+		try, covered := cases[m.Name]
+		if !covered {
+			f.Errorf("%s has no case for another tenant's things", m.Name)
+			continue
+		}
+		try(intruder, e)
+		f.equal("what the owner has after the intruder's "+m.Name, before, owner.inventory())
+	}
+	for name := range cases {
+		if !slices.Contains(names, name) {
+			f.Errorf("there is no method %s", name)
+		}
+	}
+	_, content, err := f.s.Artifact(f.ctx(), owner.tenant, e.waiting.ID, "a")
+	f.ok(err)
+	f.equal("artifact", artifactContent, content)
+	if got := intruder.list(store.JobFilter{ParentID: uuid.Nil}); len(got) != 0 {
+		f.Errorf("the intruder owns %+v", got)
+	}
+}
