@@ -58,7 +58,12 @@ type Error struct {
 }
 
 // Error makes *Error an error, so that a handler can return it.
-func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+func (e *Error) Error() string {
+	if e == nil { // a handler's nil *Error, returned as an error, is not nil
+		return "unknown error"
+	}
+	return string(e.Code) + ": " + e.Message
+}
 
 // maxMessage bounds the message that is stored with a job, in bytes.
 const maxMessage = 4096
@@ -101,11 +106,12 @@ func retryAfter(err error) (time.Duration, bool) {
 	return r.after, true
 }
 
-// AsError gives the form of err that is stored with the job: its code where it has one, else
-// CodeHandlerError, and a message that is valid UTF-8 without NUL and of bounded length.
+// AsError gives the form of err that is stored with the job: its code where it has one that
+// CheckName allows, else CodeHandlerError, and a message that is valid UTF-8 without NUL and of
+// bounded length.
 func AsError(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e != nil && CheckName(string(e.Code)) == nil {
 		return &Error{Code: e.Code, Message: cleanText(e.Message, maxMessage)}
 	}
 	return &Error{Code: CodeHandlerError, Message: cleanText(err.Error(), maxMessage)}

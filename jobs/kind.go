@@ -162,6 +162,15 @@ func (s *Spec) check() error {
 	return nil
 }
 
+// With gives the set in which change was applied to a copy of each spec, checked anew.
+func (s *Specs) With(change func(*Spec)) (*Specs, error) {
+	list := s.All()
+	for i := range list {
+		change(&list[i])
+	}
+	return NewSpecs(s.fallback, list...)
+}
+
 // Get returns the spec of a kind.
 func (s *Specs) Get(kind string) (Spec, bool) {
 	i := slices.IndexFunc(s.list, func(spec Spec) bool { return spec.Name == kind })

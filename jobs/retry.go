@@ -46,8 +46,8 @@ func (r Retry) Validate() error {
 // Delay is the wait after the given number of failures (at least 1). random is a number in [0, 1)
 // that decides the jitter: 0.5 gives none.
 func (r Retry) Delay(failures int, random float64) time.Duration {
-	wait := float64(r.Base) * math.Pow(r.Factor, float64(max(failures, 1)-1))
-	wait = min(wait, float64(r.Cap)) // Pow may overflow to +Inf, which the cap takes back
+	growth := min(math.Pow(r.Factor, float64(max(failures, 1)-1)), math.MaxFloat64) // 0 · Inf is NaN
+	wait := min(float64(r.Base)*growth, float64(r.Cap))
 	wait *= 1 + r.Jitter*(2*random-1)
 	if wait >= math.MaxInt64 {
 		return math.MaxInt64

@@ -1,0 +1,117 @@
+package inspect
+
+import "encoding/binary"
+
+// The tags of a TIFF directory that are read.
+const (
+	tagWidth       = 0x0100
+	tagHeight      = 0x0101
+	tagOrientation = 0x0112
+)
+
+// exifPrefix comes before EXIF data in a JPEG segment, and, by some writers, in a WebP chunk.
+const exifPrefix = "Exif\x00\x00"
+
+// maxPages bounds how many directories of one TIFF are followed, since each is remembered.
+const maxPages = 10_000
+
+// tiff reads a TIFF file. EXIF data is one too, inside of another file.
+type tiff struct {
+	c     *cursor
+	base  int64 // where offsets count from
+	order binary.ByteOrder
+}
+
+// openTIFF reads the header where the cursor stands, and gives the first directory's offset.
+func openTIFF(c *cursor) (t *tiff, first int64, ok bool) {
+	if p, err := c.peek(6); err == nil && string(p) == exifPrefix {
+		c.skip(6)
+	}
+	t = &tiff{c: c, base: c.off}
+	p, err := c.take(8)
+	if err != nil {
+		return nil, 0, false
+	}
+	switch string(p[:4]) {
+	case "II*\x00":
+		t.order = binary.LittleEndian
+	case "MM\x00*":
+		t.order = binary.BigEndian
+	default:
+		return nil, 0, false
+	}
+	return t, int64(t.order.Uint32(p[4:])), true
+}
+
+// directory calls visit with each number of the directory at an offset. It gives the offset of the
+// next one, 0 after the last, and false when the directory is not all there.
+func (t *tiff) directory(at int64, visit func(tag uint16, value int64)) (next int64, ok bool) {
+	t.c.moveTo(t.base + at)
+	p, err := t.c.take(2)
+	if err != nil {
+		return 0, false
+	}
+	for range t.order.Uint16(p) {
+		if p, err = t.c.take(12); err != nil {
+			return 0, false
+		}
+		tag, kind, count := t.order.Uint16(p), t.order.Uint16(p[2:]), t.order.Uint32(p[4:])
+		switch {
+		case count != 1:
+		case kind == 3:
+			visit(tag, int64(t.order.Uint16(p[8:])))
+		case kind == 4:
+			visit(tag, int64(t.order.Uint32(p[8:])))
+		}
+	}
+	if p, err = t.c.take(4); err != nil {
+		return 0, true // EXIF writers that need no next directory leave its offset out
+	}
+	return int64(t.order.Uint32(p)), true
+}
+
+// note takes what a directory says of an image.
+func (i *Image) note(tag uint16, value int64) {
+	switch {
+	case tag == tagWidth:
+		i.Width = value
+	case tag == tagHeight:
+		i.Height = value
+	case tag == tagOrientation && value >= 1 && value <= 8:
+		i.Orientation = int(value)
+	}
+}
+
+// orient takes the orientation from a part of the file that is EXIF data, the first that there is.
+func (i *Image) orient(src *source, off, end int64) {
+	if i.oriented {
+		return
+	}
+	i.oriented = true
+	t, first, ok := openTIFF(newCursor(src, off, min(end, src.size())))
+	if !ok {
+		return
+	}
+	var exif Image
+	t.directory(first, exif.note)
+	if exif.Orientation != 0 {
+		i.Orientation = exif.Orientation
+	}
+}
+
+// readTIFF reads the first page's directory and counts the others.
+func readTIFF(image *Image, src *source) {
+	t, at, ok := openTIFF(src.whole())
+	if !ok {
+		return
+	}
+	at, ok = t.directory(at, image.note)
+	seen := map[int64]bool{}
+	for ok && at != 0 && !seen[at] && len(seen) < maxPages {
+		seen[at] = true
+		if at, ok = t.directory(at, func(uint16, int64) {}); ok {
+			image.Frames++
+		}
+	}
+	image.Truncated = !ok || at != 0
+}
