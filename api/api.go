@@ -1,0 +1,183 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/leat-dev/leat/api/wire"
+	"github.com/leat-dev/leat/blob"
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
+)
+
+// API is Leat's HTTP interface. Make it with New; it serves many requests at once.
+type API struct {
+	store    store.Tenanted
+	blobs    blob.Store
+	specs    *jobs.Specs
+	handOver func([]store.Delivery)
+	ready    func(context.Context) []wire.Check
+	log      *slog.Logger
+	access   slog.Level
+	limits   Limits
+	inline   int
+	version  string
+	now      func() time.Time
+
+	proxies proxies
+	origins *origins
+	metrics *metrics
+	slots   *slots // uploads under way
+	drains  *slots // refused requests whose body is still read
+	heads   *buffers
+	streams *streams
+
+	defaults map[string]defaultParams // of kinds that need no parameters
+	kindList wire.Kinds
+
+	mux     *http.ServeMux
+	methods []string // of all routes
+	docJSON []byte
+	page    *page
+}
+
+// New makes an API. Errors name the option that is wrong.
+func New(o Options) (*API, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	a := &API{
+		store: o.Store, blobs: o.Blobs, specs: o.Specs,
+		handOver: o.HandOver, ready: o.Ready,
+		log: o.Logger, access: o.AccessLog,
+		limits: o.Limits, inline: o.InlineLimit, version: o.Version, now: o.Now,
+		proxies: o.TrustedProxies,
+		slots:   newSlots(o.Limits.Uploads),
+		drains:  newSlots(maxDrains),
+		heads:   newBuffers(o.headSize()),
+		streams: &streams{},
+		mux:     http.NewServeMux(),
+	}
+	a.defaults = a.defaultsOf(o.Specs)
+	var err error
+	if a.origins, err = newOrigins(o.CORSOrigins); err != nil {
+		return nil, fmt.Errorf("api: CORSOrigins: %w", err)
+	}
+	if a.kindList, err = listKinds(o.Specs); err != nil {
+		return nil, err
+	}
+	routes := a.routes()
+	if a.metrics, err = newMetrics(o.Registerer, routes); err != nil {
+		return nil, err
+	}
+	if err := a.mount(routes); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	c := a.newExchange(r)
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, c))
+	w := a.newResponse(rw)
+	defer a.finish(w, r, c)
+
+	h := w.Header()
+	h.Set("X-Request-Id", c.id)
+	setSecurityHeaders(h)
+	if err := a.origins.admit(h, r); err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	if _, pattern := a.mux.Handler(r); pattern == "" {
+		a.unrouted(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// setSecurityHeaders sets what holds for every answer; handlers that show or give out content
+// replace some of it.
+func setSecurityHeaders(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// unrouted answers a request that no route takes: the path is unknown, or takes other methods.
+func (a *API) unrouted(w http.ResponseWriter, r *http.Request) {
+	allowed := a.allowed(r)
+	switch {
+	case len(allowed) == 0:
+		a.refuse(w, r, fail(wire.CodeNotFound, "There is nothing at this path."))
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		preflight(w.Header(), allowed)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		a.refuse(w, r, fail(wire.CodeMethodNotAllowed, "Use one of: %s.", strings.Join(allowed, ", ")))
+	}
+}
+
+// allowed lists the methods that the request's path takes.
+func (a *API) allowed(r *http.Request) []string {
+	var methods []string
+	for _, method := range a.methods {
+		try := *r
+		try.Method = method
+		if _, pattern := a.mux.Handler(&try); pattern != "" {
+			methods = append(methods, method)
+			if method == http.MethodGet {
+				methods = append(methods, http.MethodHead)
+			}
+		}
+	}
+	if len(methods) > 0 {
+		methods = append(methods, http.MethodOptions)
+	}
+	return methods
+}
+
+// finish takes a panic back, then logs and counts the request.
+func (a *API) finish(w *response, r *http.Request, c *exchange) {
+	cause := recover()
+	if cause != nil && cause != http.ErrAbortHandler {
+		a.log.LogAttrs(r.Context(), slog.LevelError, "panic in a request",
+			slog.String("request_id", c.id), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		if w.status == 0 {
+			a.refuse(w, r, &failure{code: wire.CodeInternal})
+			cause = nil
+		}
+	}
+	took := a.now().Sub(c.started)
+	a.metrics.answered(r.Pattern, w.status, took)
+	a.logAccess(w, r, c, took)
+	if cause != nil {
+		panic(http.ErrAbortHandler) // the answer is broken off: so is the connection
+	}
+}
+
+func (a *API) logAccess(w *response, r *http.Request, c *exchange, took time.Duration) {
+	level := a.access
+	switch {
+	case w.status >= 500:
+		level = max(level, slog.LevelWarn)
+	case w.status >= 400:
+		level = max(level, slog.LevelInfo)
+	}
+	if !a.log.Enabled(r.Context(), level) {
+		return
+	}
+	a.log.LogAttrs(r.Context(), level, "request",
+		slog.String("request_id", c.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", w.status), slog.Int64("bytes", w.sent), slog.Duration("took", took), slog.String("client", c.client))
+}

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/leat-dev/leat/api/wire"
+)
+
+// body reads a request's body: no more than limit bytes of it, and no slower than the pace that
+// the limits ask for. It remembers what stopped it, so that whoever reads through other readers
+// learns the cause whatever they made of it.
+type body struct {
+	src   io.Reader
+	limit int64
+
+	control *http.ResponseController
+	now     func() time.Time
+	chunk   int64
+	wait    time.Duration
+	renewAt int64
+
+	read int64
+	err  error // the first that is not io.EOF, in the client's terms
+	done bool  // io.EOF was seen
+}
+
+func (a *API) newBody(w http.ResponseWriter, r *http.Request) *body {
+	return &body{
+		src:     r.Body,
+		limit:   a.limits.Body,
+		control: http.NewResponseController(w),
+		now:     time.Now, // deadlines of connections are by the real clock
+		chunk:   a.limits.BodyChunk,
+		wait:    a.limits.BodyWait,
+	}
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	if b.done {
+		return 0, io.EOF
+	}
+	if b.read >= b.renewAt {
+		b.renewAt = b.read + b.chunk
+		// Where there is no connection to set a deadline on, there is none to be held either.
+		_ = b.control.SetReadDeadline(b.now().Add(b.wait))
+	}
+	n, err := b.src.Read(p)
+	b.read += int64(n)
+	switch {
+	case b.read > b.limit:
+		b.err = fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", b.limit)
+		return 0, b.err
+	case err == io.EOF: //nolint:errorlint // io.Reader promises io.EOF itself
+		b.done = true
+		return n, io.EOF
+	case err != nil:
+		b.err = bodyFailure(err)
+		return n, b.err
+	}
+	return n, nil
+}
+
+// bodyFailure tells a sender who was too slow from one who stopped.
+func bodyFailure(err error) *failure {
+	var f *failure
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &failure{code: wire.CodeRequestTimeout}
+	case errors.As(err, &tooLarge):
+		return fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", tooLarge.Limit)
+	}
+	return &failure{code: wire.CodeIncompleteBody}
+}
+
+// broken reports whether nothing more is to be expected of the connection.
+func (b *body) broken() bool {
+	var f *failure
+	if !errors.As(b.err, &f) {
+		return false
+	}
+	return f.code == wire.CodeIncompleteBody || f.code == wire.CodeRequestTimeout
+}

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/leat-dev/leat/api/wire"
+)
+
+// ErrorCode explains one code that a refused request can carry.
+type ErrorCode struct {
+	Code    wire.Code
+	Status  int    // of HTTP
+	Meaning string // one or more sentences
+	Retry   bool   // the same request may succeed later
+}
+
+// ErrorCodes lists every code, by status and name. The documentation is made from it.
+func ErrorCodes() []ErrorCode {
+	return slices.Clone(errorCodes)
+}
+
+var errorCodes = []ErrorCode{
+	{wire.CodeDuplicateField, http.StatusBadRequest, "A field of the form, or a parameter of the query, is given more than once, or in both places.", false},
+	{wire.CodeFilterRequired, http.StatusBadRequest, "A call that changes many jobs names no filter. It does not change them all by accident.", false},
+	{wire.CodeIncompleteBody, http.StatusBadRequest, "The body ended before its declared length, or before the end of the form. Nothing was kept.", true},
+	{wire.CodeInvalidCursor, http.StatusBadRequest, "The cursor is not one that this list gave out.", false},
+	{wire.CodeInvalidParameter, http.StatusBadRequest, "A field or parameter has a value that it cannot have; errors names it.", false},
+	{wire.CodeInvalidParams, http.StatusBadRequest, "The parameters of the work are not what its kind takes; errors names the field.", false},
+	{wire.CodeMalformedMultipart, http.StatusBadRequest, "The body is not the multipart form that its content type promises.", false},
+	{wire.CodeMalformedRequest, http.StatusBadRequest, "The request cannot be understood.", false},
+	{wire.CodeNoFile, http.StatusBadRequest, "The form holds no part named file.", false},
+	{wire.CodeUnknownField, http.StatusBadRequest, "The form holds a field, or the query a parameter, that the call does not know.", false},
+	{wire.CodeUnknownKind, http.StatusBadRequest, "There is no such kind of work. GET /v1/kinds lists them.", false},
+	{wire.CodeCrossOrigin, http.StatusForbidden, "A browser sent the request for a page of another origin, which is not on the list of those allowed.", false},
+	{wire.CodeNotFound, http.StatusNotFound, "There is no such thing, or it is not yours.", false},
+	{wire.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The path takes other methods; the header Allow lists them.", false},
+	{wire.CodeRequestTimeout, http.StatusRequestTimeout, "The body came too slowly. Nothing was kept.", true},
+	{wire.CodeStateConflict, http.StatusConflict, "The job's state does not allow this.", false},
+	{wire.CodePreconditionFailed, http.StatusPreconditionFailed, "The content is not the one that If-Match names.", false},
+	{wire.CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is larger than this server takes.", false},
+	{wire.CodeFieldTooLarge, http.StatusRequestEntityTooLarge, "A field of the form, or an option in the query, is larger than this server takes.", false},
+	{wire.CodeFileTooLarge, http.StatusRequestEntityTooLarge, "A file is larger than this server takes.", false},
+	{wire.CodePartHeaderTooLarge, http.StatusRequestEntityTooLarge, "The headers of a part of the form are larger than this server takes.", false},
+	{wire.CodeTooManyParts, http.StatusRequestEntityTooLarge, "The form has more parts than this server takes.", false},
+	{wire.CodeUnsupportedEncoding, http.StatusUnsupportedMediaType, "The body, or a part of the form, has a content encoding or transfer encoding. Send the plain bytes.", false},
+	{wire.CodeRangeNotSatisfiable, http.StatusRequestedRangeNotSatisfiable, "The range asked for lies beyond the content.", false},
+	{wire.CodeContentMissing, http.StatusInternalServerError, "The bytes are not where the store says they are. The server's log has more.", false},
+	{wire.CodeInternal, http.StatusInternalServerError, "Something went wrong in the server. Its log has more, under the request's ID.", true},
+	{wire.CodeBlobUnavailable, http.StatusServiceUnavailable, "The blob store cannot be written or read now.", true},
+	{wire.CodeStoreUnavailable, http.StatusServiceUnavailable, "The store cannot be reached now. An upload that is answered so may have been accepted nevertheless, if only the store's answer was lost.", true},
+	{wire.CodeTooManyUploads, http.StatusServiceUnavailable, "As many uploads are under way as this server takes at a time.", true},
+	{wire.CodeInsufficientStorage, http.StatusInsufficientStorage, "The storage is full. Nothing was kept.", true},
+}
+
+// meaning returns the row of a code. Every code that the package uses is in the table; a test
+// sees to it.
+func meaning(code wire.Code) ErrorCode {
+	i := slices.IndexFunc(errorCodes, func(e ErrorCode) bool { return e.Code == code })
+	if i < 0 {
+		return ErrorCode{code, http.StatusInternalServerError, "", false}
+	}
+	return errorCodes[i]
+}

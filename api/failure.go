@@ -1,0 +1,179 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/leat-dev/leat/api/wire"
+	"github.com/leat-dev/leat/blob"
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
+)
+
+// failure is why a request is refused: what the client is told, and what only the log is.
+type failure struct {
+	code   wire.Code
+	detail string
+	fields []wire.FieldError
+	cause  error
+}
+
+func (f *failure) Error() string {
+	text := string(f.code)
+	if f.detail != "" {
+		text += ": " + f.detail
+	}
+	if f.cause != nil {
+		text += ": " + f.cause.Error()
+	}
+	return text
+}
+
+func (f *failure) Unwrap() error { return f.cause }
+
+func fail(code wire.Code, format string, args ...any) *failure {
+	return &failure{code: code, detail: fmt.Sprintf(format, args...)}
+}
+
+// failField blames one field.
+func failField(code wire.Code, field, message string) *failure {
+	return &failure{code: code, fields: []wire.FieldError{{Field: field, Message: message}}}
+}
+
+// failureOf finds what the client is told about err. What it does not know is internal: told
+// without a word, and logged.
+func failureOf(err error) *failure {
+	var (
+		f     *failure
+		state *store.StateError
+		param *jobs.ParamError
+	)
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.Is(err, store.ErrNotFound):
+		return &failure{code: wire.CodeNotFound}
+	case errors.As(err, &state):
+		return fail(wire.CodeStateConflict, "Cannot %s a job that is %s.", state.Want, state.State)
+	case errors.As(err, &param):
+		field := "params"
+		if param.Field != "" {
+			field += "." + param.Field
+		}
+		return failField(wire.CodeInvalidParams, field, param.Reason)
+	case errors.Is(err, store.ErrBadCursor):
+		return failField(wire.CodeInvalidCursor, "cursor", "not a cursor of this list")
+	case errors.Is(err, store.ErrNoSpace), errors.Is(err, blob.ErrNoSpace):
+		return &failure{code: wire.CodeInsufficientStorage, cause: err}
+	case errors.Is(err, store.ErrStale):
+		return &failure{code: wire.CodeRequestTimeout, detail: "The form took longer than its first file may wait.", cause: err}
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return &failure{code: wire.CodeStoreUnavailable, cause: err}
+	case errors.Is(err, context.Canceled):
+		return &failure{code: wire.CodeRequestTimeout} // the client went away; nobody reads this
+	case errors.Is(err, blob.ErrNotExist):
+		return &failure{code: wire.CodeContentMissing, cause: err}
+	}
+	return &failure{code: wire.CodeInternal, cause: err}
+}
+
+// retryAfter is what a client is told to wait, by code.
+func retryAfter(code wire.Code) time.Duration {
+	switch code {
+	case wire.CodeTooManyUploads:
+		return time.Second
+	case wire.CodeStoreUnavailable, wire.CodeBlobUnavailable:
+		return 3 * time.Second
+	case wire.CodeInsufficientStorage:
+		return time.Minute
+	}
+	return 0
+}
+
+// problem is the answer to a failed request. huma takes it as an error of its own making.
+type problem struct {
+	*wire.Problem
+	headers http.Header
+}
+
+// problemType is where a code is explained: on the API's own page.
+func problemType(code wire.Code) string { return "/docs#error-" + string(code) }
+
+func newProblem(ctx context.Context, f *failure) *problem {
+	row := meaning(f.code)
+	p := &problem{
+		Problem: &wire.Problem{
+			Type:      problemType(f.code),
+			Title:     row.Meaning,
+			Status:    row.Status,
+			Code:      f.code,
+			Detail:    f.detail,
+			RequestID: exchangeOf(ctx).id,
+			Errors:    f.fields,
+		},
+		headers: http.Header{},
+	}
+	if wait := retryAfter(f.code); wait > 0 {
+		p.headers.Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
+	}
+	return p
+}
+
+// GetStatus, GetHeaders and ContentType tell huma how to answer.
+func (p *problem) GetStatus() int            { return p.Status }
+func (p *problem) GetHeaders() http.Header   { return p.headers }
+func (p *problem) ContentType(string) string { return wire.ProblemType }
+
+// explain turns err into the answer, and logs what the client is not told.
+func (a *API) explain(ctx context.Context, err error) *problem {
+	f := failureOf(err)
+	if f.cause != nil {
+		level := slog.LevelError
+		if status := meaning(f.code).Status; status < 500 {
+			level = slog.LevelInfo
+		} else if status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn
+		}
+		a.log.LogAttrs(ctx, level, "request failed",
+			slog.String("request_id", exchangeOf(ctx).id), slog.String("code", string(f.code)), slog.Any("err", f.cause))
+	}
+	return newProblem(ctx, f)
+}
+
+// refuse answers a request with why it failed.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	writeProblem(w, a.explain(r.Context(), err))
+}
+
+func writeProblem(w http.ResponseWriter, p *problem) {
+	h := w.Header()
+	for name, values := range p.headers {
+		h[name] = values
+	}
+	writeBody(w, p.Status, wire.ProblemType, mustJSON(p.Problem))
+}
+
+// mustJSON encodes one of our own types, which cannot fail.
+func mustJSON(v any) []byte {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Errorf("api: encode %T: %w", v, err))
+	}
+	return append(body, '\n')
+}
+
+// writeBody sends a whole answer. A write that fails is the client's going away, which the
+// connection notices by itself.
+func writeBody(w http.ResponseWriter, status int, mediaType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // see above
+}

@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/leat-dev/leat/api/wire"
+	"github.com/leat-dev/leat/blob"
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/sniff"
+	"github.com/leat-dev/leat/store"
+)
+
+// Options says what an API works with. Store, Blobs and Specs are required; DefaultOptions gives
+// everything else a value that is fit for production.
+type Options struct {
+	Store store.Tenanted
+	Blobs blob.Store
+	Specs *jobs.Specs
+
+	// HandOver is told of jobs that were just committed and may run now, so that they need not
+	// wait for the next look at the store. It must not block; doing nothing is allowed.
+	HandOver func([]store.Delivery)
+	// Ready reports whether the process can do its work. The status is filled in by the API.
+	Ready func(context.Context) []wire.Check
+
+	Logger     *slog.Logger
+	AccessLog  slog.Level            // of the line that each answered request below 400 gets
+	Registerer prometheus.Registerer // nil: no metrics
+
+	Limits Limits
+	// InlineLimit is the size in bytes up to which content is committed in the row instead of
+	// going to the blob store.
+	InlineLimit int
+
+	// CORSOrigins may call the API from a browser: "https://host[:port]", or a single "*" for all.
+	// Changes that a browser sends from any other origin than the API's own are refused.
+	CORSOrigins []string
+	// TrustedProxies may tell, by X-Forwarded-For and X-Forwarded-Proto, for whom they call.
+	TrustedProxies []netip.Prefix
+
+	Version string
+	Now     func() time.Time
+}
+
+// Limits bounds what a client can ask for. Each has an error code of its own.
+type Limits struct {
+	Body       int64 // bytes of one request's body
+	File       int64 // bytes of one file
+	Field      int64 // bytes of one field of a form, and of one option in the query
+	PartHeader int64 // bytes of the headers of one part of a form
+	Parts      int   // files and fields of one form
+
+	// A body must bring at least BodyChunk bytes, or its end, every BodyWait; slower senders are
+	// cut off. A reader of an answer must take as much in the same time.
+	BodyChunk int64
+	BodyWait  time.Duration
+
+	Uploads    int           // at the same time
+	UploadWait time.Duration // for one of these to end, before a new one is refused
+	Commit     time.Duration // waited for the store to commit an upload
+}
+
+// DefaultOptions returns the options that apply where nothing else is said.
+func DefaultOptions() Options {
+	return Options{
+		HandOver:    func([]store.Delivery) {},
+		Ready:       func(context.Context) []wire.Check { return nil },
+		Logger:      slog.New(slog.DiscardHandler),
+		AccessLog:   slog.LevelDebug,
+		InlineLimit: 16 << 10,
+		Limits: Limits{
+			Body:       16 << 30,
+			File:       16 << 30,
+			Field:      64 << 10,
+			PartHeader: 16 << 10,
+			Parts:      100,
+			BodyChunk:  64 << 10,
+			BodyWait:   30 * time.Second,
+			Uploads:    256,
+			UploadWait: 500 * time.Millisecond,
+			Commit:     15 * time.Second,
+		},
+		Version: "dev",
+		Now:     time.Now,
+	}
+}
+
+// maxInline bounds InlineLimit: rows of more than that serve nobody.
+const maxInline = 1 << 20
+
+func (o *Options) validate() error {
+	missing := []struct {
+		name string
+		nil  bool
+	}{
+		{"Store", o.Store == nil},
+		{"Blobs", o.Blobs == nil},
+		{"Specs", o.Specs == nil},
+		{"HandOver", o.HandOver == nil},
+		{"Ready", o.Ready == nil},
+		{"Logger", o.Logger == nil},
+		{"Now", o.Now == nil},
+	}
+	var errs []error
+	for _, m := range missing {
+		if m.nil {
+			errs = append(errs, fmt.Errorf("%s is missing", m.name))
+		}
+	}
+	if o.InlineLimit < 0 || o.InlineLimit > maxInline {
+		errs = append(errs, fmt.Errorf("InlineLimit %d is not between 0 and %d", o.InlineLimit, maxInline))
+	}
+	errs = append(errs, o.Limits.validate()...)
+	for _, origin := range o.CORSOrigins {
+		errs = append(errs, checkOrigin(origin, len(o.CORSOrigins)))
+	}
+	for _, p := range o.TrustedProxies {
+		if !p.IsValid() {
+			errs = append(errs, errors.New("TrustedProxies holds an invalid prefix"))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	return nil
+}
+
+func (l *Limits) validate() []error {
+	var errs []error
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"Body", l.Body},
+		{"File", l.File},
+		{"Field", l.Field},
+		{"PartHeader", l.PartHeader},
+		{"Parts", int64(l.Parts)},
+		{"BodyChunk", l.BodyChunk},
+		{"BodyWait", int64(l.BodyWait)},
+		{"Uploads", int64(l.Uploads)},
+		{"Commit", int64(l.Commit)},
+	} {
+		if n.value <= 0 {
+			errs = append(errs, fmt.Errorf("Limits.%s must be above 0, not %d", n.name, n.value))
+		}
+	}
+	if l.UploadWait < 0 {
+		errs = append(errs, fmt.Errorf("Limits.UploadWait is negative: %v", l.UploadWait))
+	}
+	return errs
+}
+
+func checkOrigin(origin string, among int) error {
+	if origin == "*" {
+		if among > 1 {
+			return errors.New(`CORSOrigins: "*" must stand alone`)
+		}
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Scheme+"://"+u.Host != origin {
+		return fmt.Errorf(`CORSOrigins: %q is not of the form "https://host[:port]"`, origin)
+	}
+	return nil
+}
+
+// headSize is how much of a file is looked at before it is decided where it goes.
+func (o *Options) headSize() int { return max(o.InlineLimit+1, sniff.Limit) }

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/leat-dev/leat/api/wire"
+)
+
+// The groups in which the routes are shown.
+const (
+	tagUploads = "Uploads"
+	tagJobs    = "Jobs"
+	tagFiles   = "Files"
+	tagQueues  = "Queues"
+	tagAbout   = "About"
+)
+
+const (
+	filterText = "What a list with the same parameters shows is what is changed, in the order in which the jobs were made. " +
+		"At least one of state, kind, queue, file_id and parent_id must be given. One call changes a bounded number: repeat it while more is true."
+	contentText = "Answers ranges and conditions; the ETag is the SHA-256. HEAD answers the same without the bytes. " +
+		"Browsers are told to save the file, not to show it."
+)
+
+// with adds codes to those that any call which asks the store can answer.
+func with(codes ...wire.Code) []wire.Code {
+	return append(slices.Clone(codes), wire.CodeStoreUnavailable)
+}
+
+// routes is the table of everything that the API serves.
+func (a *API) routes() []route {
+	return slices.Concat(a.uploadRoutes(), a.jobRoutes(), a.fileRoutes(), a.queueRoutes(), a.aboutRoutes())
+}
+
+func (a *API) uploadRoutes() []route {
+	upload := route{
+		Method: http.MethodPost, Path: "/v1/uploads", ID: "upload", Tag: tagUploads, raw: a.upload,
+		Brief: "Upload files and have them processed",
+		Text: "Send a form (multipart/form-data) with one or more parts named file, or any other content type with the file as the body. " +
+			"The choices kind, queue, params and run_at are fields of the form, in any place, or parameters of the query; they hold for all files. " +
+			"All files are accepted, or none. 202 means that the bytes and the jobs are durable; a form with one file is answered like a raw body, one with several by {\"uploads\": [...]}.",
+		Curl:   "curl -F kind=inspect -F file=@photo.jpg {base}/v1/uploads\ncurl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' '{base}/v1/uploads?filename=photo.jpg'",
+		Sample: sampleUpload(),
+		Params: uploadParams(), Body: uploadBody(), Answers: uploadAnswers(),
+		Codes: with(wire.CodeMalformedRequest, wire.CodeMalformedMultipart, wire.CodeIncompleteBody, wire.CodeInvalidParameter,
+			wire.CodeInvalidParams, wire.CodeUnknownField, wire.CodeDuplicateField, wire.CodeUnknownKind, wire.CodeNoFile,
+			wire.CodeCrossOrigin, wire.CodeRequestTimeout, wire.CodeBodyTooLarge, wire.CodeFileTooLarge, wire.CodeFieldTooLarge,
+			wire.CodePartHeaderTooLarge, wire.CodeTooManyParts, wire.CodeUnsupportedEncoding, wire.CodeTooManyUploads,
+			wire.CodeBlobUnavailable, wire.CodeInsufficientStorage),
+	}
+	short := upload
+	short.Path, short.ID, short.Brief = "/upload", "upload-short", "The same under a shorter path"
+	short.Text, short.Curl = "The same as POST /v1/uploads.", "curl -F file=@photo.jpg {base}/upload"
+	short.Params, short.Body, short.Answers = uploadParams(), uploadBody(), uploadAnswers()
+	return []route{upload, short}
+}
+
+func (a *API) jobRoutes() []route {
+	byID := with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeMalformedRequest, wire.CodeNotFound)
+	byFilter := with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeDuplicateField, wire.CodeMalformedRequest)
+	return []route{
+		{
+			Method: http.MethodGet, Path: "/v1/jobs/{id}", ID: "get-job", Tag: tagJobs, json: call(a.getJob),
+			Brief: "Get a job", Codes: byID, Sample: sampleJob(),
+			Text: "With its result, the files that it made, and its children's states.",
+			Curl: "curl {base}/v1/jobs/" + sampleJobID,
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs", ID: "list-jobs", Tag: tagJobs, json: call(a.listJobs),
+			Brief: "List jobs", Codes: append(byFilter, wire.CodeInvalidCursor), Sample: wire.Jobs{Jobs: []wire.Job{sampleListed()}, NextCursor: "AQGPH_..."},
+			Text: "Newest first, a page at a time, without results, artifacts and children.",
+			Curl: "curl '{base}/v1/jobs?state=failed&limit=10'",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs/{id}/attempts", ID: "list-attempts", Tag: tagJobs, json: call(a.attempts),
+			Brief: "List a job's runs", Codes: byID, Sample: wire.Attempts{Attempts: []wire.Attempt{sampleAttempt()}},
+			Text: "Those that failed, were lost with their worker or were handed back by it, the last one, and the present one.",
+			Curl: "curl {base}/v1/jobs/" + sampleJobID + "/attempts",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", ID: "cancel-job", Tag: tagJobs, json: call(a.cancelJob),
+			Brief: "Cancel a job", Codes: append(byID, wire.CodeStateConflict, wire.CodeCrossOrigin), Sample: sampleListed(),
+			Text: "A job that waits is cancelled at once. One that runs is asked to stop, within seconds; if it ends first, its end stands. Repeating the call is harmless.",
+			Curl: "curl -X POST {base}/v1/jobs/" + sampleJobID + "/cancel",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs/{id}/retry", ID: "retry-job", Tag: tagJobs, json: call(a.retryJob),
+			Brief: "Run a failed or cancelled job again", Codes: append(byID, wire.CodeStateConflict, wire.CodeCrossOrigin), Sample: sampleListed(),
+			Text: "It starts anew, with all its attempts.",
+			Curl: "curl -X POST {base}/v1/jobs/" + sampleJobID + "/retry",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs/cancel", ID: "cancel-jobs", Tag: tagJobs, json: call(a.cancelJobs),
+			Brief: "Cancel all jobs that fit a filter", Codes: append(byFilter, wire.CodeFilterRequired, wire.CodeCrossOrigin), Sample: wire.Changed{Changed: 1000, More: true},
+			Text: filterText, Curl: "curl -X POST '{base}/v1/jobs/cancel?state=pending&kind=inspect'",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs/retry", ID: "retry-jobs", Tag: tagJobs, json: call(a.retryJobs),
+			Brief: "Run all failed or cancelled jobs that fit a filter again", Codes: append(byFilter, wire.CodeFilterRequired, wire.CodeCrossOrigin), Sample: wire.Changed{Changed: 17},
+			Text: filterText, Curl: "curl -X POST '{base}/v1/jobs/retry?state=failed'",
+		},
+	}
+}
+
+func (a *API) fileRoutes() []route {
+	content := with(wire.CodeInvalidParameter, wire.CodeNotFound, wire.CodePreconditionFailed, wire.CodeRangeNotSatisfiable, wire.CodeContentMissing)
+	return []route{
+		{
+			Method: http.MethodGet, Path: "/v1/files/{id}", ID: "get-file", Tag: tagFiles, json: call(a.getFile),
+			Brief: "Get what is known of a file", Sample: sampleFile(),
+			Codes: with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeMalformedRequest, wire.CodeNotFound),
+			Curl:  "curl {base}/v1/files/" + sampleFileID,
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/files/{id}/content", ID: "get-content", Tag: tagFiles, raw: a.fileContent,
+			Brief: "Download a file", Text: contentText, Codes: content,
+			Params: contentParams(pathParam("id", "uuid", "Of the file.")), Answers: contentAnswers(),
+			Curl: "curl -OJ {base}/v1/files/" + sampleFileID + "/content",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs/{id}/artifacts/{name}", ID: "get-artifact", Tag: tagFiles, raw: a.artifactContent,
+			Brief: "Download a file that a job made", Text: contentText, Codes: content,
+			Params:  contentParams(pathParam("id", "uuid", "Of the job."), pathParam("name", "", "Of the artifact.")),
+			Answers: contentAnswers(),
+			Curl:    "curl -OJ {base}/v1/jobs/" + sampleJobID + "/artifacts/preview.png",
+		},
+	}
+}
+
+func (a *API) queueRoutes() []route {
+	codes := with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeMalformedRequest, wire.CodeCrossOrigin)
+	return []route{
+		{
+			Method: http.MethodGet, Path: "/v1/queues", ID: "list-queues", Tag: tagQueues, json: call(a.queues),
+			Brief: "List queues: depth, oldest job, rates", Sample: wire.Queues{Queues: []wire.Queue{sampleQueue()}},
+			Codes: with(wire.CodeUnknownField, wire.CodeMalformedRequest), Curl: "curl {base}/v1/queues",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/queues/{name}/pause", ID: "pause-queue", Tag: tagQueues, json: call(a.pauseQueue),
+			Brief: "Start no more jobs of a queue", Codes: codes, Sample: wire.QueueState{Name: "default", Paused: true},
+			Text: "Uploads are still accepted, and runs that have begun go on. Repeating the call is harmless.",
+			Curl: "curl -X POST {base}/v1/queues/default/pause",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/queues/{name}/resume", ID: "resume-queue", Tag: tagQueues, json: call(a.resumeQueue),
+			Brief: "Start jobs of a queue again", Codes: codes, Sample: wire.QueueState{Name: "default"},
+			Curl: "curl -X POST {base}/v1/queues/default/resume",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/kinds", ID: "list-kinds", Tag: tagQueues, json: call(a.kinds),
+			Brief: "List the kinds of work, with their parameters", Sample: a.kindList,
+			Codes: []wire.Code{wire.CodeUnknownField, wire.CodeMalformedRequest},
+			Text:  "An upload names one, or leaves it to the file's media type by auto.", Curl: "curl {base}/v1/kinds",
+		},
+	}
+}
+
+func (a *API) aboutRoutes() []route {
+	return []route{
+		{
+			Method: http.MethodGet, Path: "/healthz", ID: "health", Tag: tagAbout, json: call(a.health),
+			Brief: "Is the process alive?", Sample: wire.Health{Status: "ok", Version: "1.0.0"},
+			Codes: []wire.Code{wire.CodeUnknownField, wire.CodeMalformedRequest}, Curl: "curl {base}/healthz",
+		},
+		{
+			Method: http.MethodGet, Path: "/readyz", ID: "ready", Tag: tagAbout, json: call(a.readiness),
+			Brief: "Can it do its work?", Sample: sampleReadiness(), Answers: readyAnswers(),
+			Codes: []wire.Code{wire.CodeUnknownField, wire.CodeMalformedRequest},
+			Text:  "503 when something is missing that it cannot do without. What it can do without is only reported.", Curl: "curl {base}/readyz",
+		},
+		{
+			Method: http.MethodGet, Path: "/openapi.json", ID: "openapi", Tag: tagAbout, raw: a.serveDocument,
+			Brief: "This API in OpenAPI 3.1", Answers: staticAnswer("application/json", "The document."), Curl: "curl {base}/openapi.json",
+		},
+		{
+			Method: http.MethodGet, Path: "/docs", ID: "docs", Tag: tagAbout, raw: a.servePage,
+			Brief: "This API, for people", Answers: staticAnswer("text/html", "The page."),
+		},
+	}
+}
