@@ -1,0 +1,89 @@
+// Package apirole makes the services of the api role: the upload API, and the shortcut that hands
+// fresh jobs over. It links no handler, so no decoder.
+package apirole
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/leat-dev/leat/api"
+	"github.com/leat-dev/leat/api/wire"
+	"github.com/leat-dev/leat/app"
+	"github.com/leat-dev/leat/dispatch"
+	"github.com/leat-dev/leat/jobs"
+)
+
+// Services listens on the API's address, at once so that a taken one is an error at start, and
+// gives the services that serve it.
+func Services(res *app.Resources, specs *jobs.Specs) ([]app.Service, net.Addr, error) {
+	log := res.Log.With("part", "api")
+	shortcut := dispatch.NewShortcut(res.Store, res.Queue, log)
+	opts, err := options(res, specs, shortcut, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	handler, err := api.New(opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	listener, err := net.Listen("tcp", res.Options.Listen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	return []app.Service{
+		{Name: "shortcut", Run: shortcut.Run},
+		app.HTTPService("api", api.NewServer(handler, log), listener, res.Options.ShutdownTimeout),
+	}, listener.Addr(), nil
+}
+
+func options(res *app.Resources, specs *jobs.Specs, shortcut *dispatch.Shortcut, log *slog.Logger) (api.Options, error) {
+	proxies, err := prefixes(res.Options.TrustedProxies)
+	if err != nil {
+		return api.Options{}, err
+	}
+	opts := api.DefaultOptions()
+	opts.Store, opts.Blobs, opts.Specs = res.Store, res.Blobs, specs
+	opts.HandOver = shortcut.HandOver
+	opts.Ready = ready(res)
+	opts.Logger, opts.Registerer = log, res.Registry
+	opts.Limits.Body = int64(res.Options.MaxUploadSize)
+	opts.Limits.File = int64(res.Options.MaxUploadSize)
+	opts.Limits.Parts = res.Options.MaxUploadFiles
+	opts.Limits.Uploads = res.Options.MaxUploads
+	opts.Limits.BodyWait = res.Options.UploadStall
+	opts.InlineLimit = int(res.Options.InlineLimit)
+	opts.CORSOrigins = res.Options.CORSOrigins
+	opts.TrustedProxies = proxies
+	opts.Version = app.Version()
+	return opts, nil
+}
+
+// ready says how the parts are: the store is needed, while uploads go on without Redis.
+func ready(res *app.Resources) func(context.Context) []wire.Check {
+	return func(ctx context.Context) []wire.Check {
+		return []wire.Check{
+			{Name: "store", Required: true, OK: res.Store.Ping(ctx) == nil},
+			{Name: "redis", OK: res.Queue.Ping(ctx) == nil},
+		}
+	}
+}
+
+// prefixes reads addresses and networks.
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, addrErr := netip.ParseAddr(text)
+			if addrErr != nil {
+				return nil, fmt.Errorf("trusted-proxies: %q is neither an address nor a network", text)
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		list = append(list, prefix)
+	}
+	return list, nil
+}

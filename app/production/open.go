@@ -1,0 +1,93 @@
+// Package production opens what the programs of a cluster work with: Postgres, Redis, and a folder
+// for the larger bytes.
+package production
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/leat-dev/leat/app"
+	"github.com/leat-dev/leat/blob/fsblob"
+	"github.com/leat-dev/leat/config"
+	"github.com/leat-dev/leat/queue"
+	"github.com/leat-dev/leat/store/postgres"
+)
+
+// Open is an app.Opener.
+func Open(ctx context.Context, program string, opts config.Options, env app.Env) (*app.Resources, error) {
+	if err := check(opts); err != nil {
+		return nil, err
+	}
+	res, err := app.NewResources(program, opts, env)
+	if err != nil {
+		return nil, err
+	}
+	if err := open(ctx, res); err != nil {
+		return nil, errors.Join(err, res.Close())
+	}
+	return res, nil
+}
+
+// check finds what is missing before anything is opened.
+func check(opts config.Options) error {
+	for name, value := range map[string]string{
+		"database-url": opts.DatabaseURL, "redis-url": opts.RedisURL, "blob-url": opts.BlobURL,
+	} {
+		if value == "" {
+			return &app.ExitError{Code: 2, Err: fmt.Errorf("%s is not set: give --%s or %s", name, name, config.EnvName(name))}
+		}
+	}
+	return nil
+}
+
+func open(ctx context.Context, res *app.Resources) error {
+	opts := res.Options
+	db, err := postgres.Open(ctx, postgres.Options{
+		URL:              opts.DatabaseURL,
+		MaxConns:         opts.DatabaseMaxConns,
+		StatementTimeout: opts.DatabaseTimeout,
+		Pooler:           opts.DatabasePooler,
+		AllowAsyncCommit: opts.DatabaseAllowAsyncCommit,
+		MigrateURL:       opts.MigrateDatabaseURL,
+		SkipMigrate:      !opts.Migrate,
+		Logger:           res.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("database-url: %w", err)
+	}
+	res.Store = db
+	res.OnClose("the store", db.Close)
+
+	conn, err := queue.Open(opts.RedisURL)
+	if err != nil {
+		return fmt.Errorf("redis-url: %w", err)
+	}
+	res.Queue = conn
+	res.OnClose("the connection to Redis", conn.Close)
+
+	dir, err := folder(opts.BlobURL)
+	if err != nil {
+		return fmt.Errorf("blob-url: %w", err)
+	}
+	blobs, err := fsblob.Open(dir)
+	if err != nil {
+		return fmt.Errorf("blob-url: %w", err)
+	}
+	res.Blobs = blobs
+	res.OnClose("the blob store", blobs.Close)
+	if err := res.BindBlobs(ctx); err != nil {
+		return err
+	}
+	return res.RegisterStoreMetrics()
+}
+
+// folder gives the path of a file:/// URL.
+func folder(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "file" || u.Host != "" || u.Path == "" {
+		return "", errors.New("use file:/// and an absolute path")
+	}
+	return u.Path, nil
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/leat-dev/leat/blob"
+	"github.com/leat-dev/leat/config"
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/queue"
+	"github.com/leat-dev/leat/store"
+	"github.com/leat-dev/leat/telemetry"
+)
+
+// Resources are what the services of a program share.
+type Resources struct {
+	Options  config.Options
+	Log      *slog.Logger
+	Registry *prometheus.Registry
+	Store    store.Store
+	Queue    *queue.Conn
+	Blobs    blob.Store
+
+	cleanups []cleanup
+}
+
+// Opener opens what the services of the named program share, or nothing. The caller closes it.
+type Opener func(ctx context.Context, program string, opts config.Options, env Env) (*Resources, error)
+
+type cleanup struct {
+	what string
+	do   func() error
+}
+
+// NewResources begins a program: its log, on env's standard error, and its metrics. The rest is
+// for an opener to fill in.
+func NewResources(program string, opts config.Options, env Env) (*Resources, error) {
+	log, err := telemetry.NewLogger(env.Stderr, opts.LogFormat, opts.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	return &Resources{Options: opts, Log: log, Registry: telemetry.NewRegistry(program, Version())}, nil
+}
+
+// OnClose has do called by Close, before everything that was added earlier.
+func (r *Resources) OnClose(what string, do func() error) {
+	r.cleanups = append(r.cleanups, cleanup{what, do})
+}
+
+// Close gives everything back, last opened first.
+func (r *Resources) Close() error {
+	var errs []error
+	for len(r.cleanups) > 0 {
+		last := r.cleanups[len(r.cleanups)-1]
+		r.cleanups = r.cleanups[:len(r.cleanups)-1]
+		if err := last.do(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", last.what, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// BindBlobs makes sure that the blob store is this store's own, or nobody's yet.
+func (r *Resources) BindBlobs(ctx context.Context) error {
+	id, err := r.Store.Identity(ctx)
+	if err != nil {
+		return fmt.Errorf("read the store's identity: %w", err)
+	}
+	if err := r.Blobs.EnsureIdentity(ctx, id); err != nil {
+		return fmt.Errorf("blob store: %w", err)
+	}
+	return nil
+}
+
+// Instance is the name of this process for people.
+func (r *Resources) Instance() string {
+	if r.Options.Instance != "" {
+		return r.Options.Instance
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "unnamed"
+	}
+	return host
+}
+
+// Configure gives the specs with what the configuration changes in them. Its errors are *ExitError.
+func Configure(specs *jobs.Specs, changes map[string]config.Kind) (*jobs.Specs, error) {
+	for name := range changes {
+		if _, ok := specs.Get(name); !ok {
+			return nil, &ExitError{Code: 2, Err: fmt.Errorf("options: kinds: there is no kind %q", name)}
+		}
+	}
+	configured, err := specs.With(func(s *jobs.Spec) {
+		change := changes[s.Name]
+		set(&s.Timeout, change.Timeout)
+		set(&s.Concurrency, change.Concurrency)
+		set(&s.Retry.MaxAttempts, change.MaxAttempts)
+		set(&s.Retry.Base, change.RetryBase)
+		set(&s.Retry.Factor, change.RetryFactor)
+		set(&s.Retry.Cap, change.RetryCap)
+		if change.RetryJitter != nil {
+			s.Retry.Jitter = *change.RetryJitter
+		}
+	})
+	if err != nil {
+		return nil, &ExitError{Code: 2, Err: fmt.Errorf("options: kinds: %w", err)}
+	}
+	return configured, nil
+}
+
+// set changes a value unless the new one is zero.
+func set[T comparable](value *T, to T) {
+	var zero T
+	if to != zero {
+		*value = to
+	}
+}

@@ -1,0 +1,48 @@
+// Package workerrole makes the service of the worker role, with the handlers that Leat brings.
+package workerrole
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/leat-dev/leat/app"
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/inspect"
+	"github.com/leat-dev/leat/queue"
+	"github.com/leat-dev/leat/worker"
+)
+
+// Handlers are the handlers of the kinds that Leat brings, by kind.
+func Handlers() map[string]jobs.Handler {
+	return map[string]jobs.Handler{"inspect": inspect.New()}
+}
+
+// Services makes a worker for the kinds.
+func Services(ctx context.Context, res *app.Resources, kinds *jobs.Kinds) ([]app.Service, error) {
+	opts := res.Options
+	log := res.Log.With("part", "worker")
+	fleet, err := res.Store.Workers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count the workers: %w", err)
+	}
+	interval := queue.PollInterval(queue.Polling{
+		Base: queue.DefaultCheckInterval, Processes: len(fleet) + 1, Servers: opts.Fetchers,
+		Queues: len(opts.Queues), Budget: float64(opts.PollBudget),
+	})
+	source := func(handle queue.Handler) (worker.Source, error) {
+		return queue.NewServer(res.Queue, queue.ServerOptions{
+			Queues: opts.Queues, Slots: opts.Concurrency, Servers: opts.Fetchers,
+			CheckInterval: interval, DrainTimeout: opts.ShutdownTimeout, Handler: handle, Logger: log,
+		})
+	}
+	w, err := worker.New(res.Store, res.Blobs, kinds, worker.Options{
+		Label: res.Instance(), Version: app.Version(), Slots: opts.Concurrency,
+		Queues: slices.Sorted(maps.Keys(opts.Queues)), Grace: opts.ShutdownTimeout,
+	}, source, log, worker.NewMetrics(res.Registry))
+	if err != nil {
+		return nil, err
+	}
+	return []app.Service{{Name: "worker", Run: w.Run}}, nil
+}

@@ -1,0 +1,267 @@
+// Package config reads the settings of Leat's programs: from flags, then LEAT_* environment
+// variables, then a YAML file, each option under one name in all three, and checks them all before
+// anything starts.
+//
+// It imports nothing of Leat.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// EnvPrefix begins every environment variable: the option database-url is LEAT_DATABASE_URL.
+const EnvPrefix = "LEAT_"
+
+// Size is a number of bytes; people write it as 64MiB, 2GB or 1024.
+type Size int64
+
+// Options are the settings of every program; each uses those of its groups. The usage tag is what
+// --help says, the group tag which programs have the option.
+type Options struct {
+	DatabaseURL              string        `koanf:"database-url" group:"store" usage:"where the truth lies, postgres://…"`
+	DatabaseMaxConns         int           `koanf:"database-max-conns" group:"store" usage:"most connections to the database from this process"`
+	DatabasePooler           bool          `koanf:"database-pooler" group:"store" usage:"the database URL leads to a pooler in transaction mode, such as PgBouncer"`
+	DatabaseAllowAsyncCommit bool          `koanf:"database-allow-async-commit" group:"store" usage:"start although synchronous_commit is off: accepted uploads may then be lost in a crash of the database"`
+	DatabaseTimeout          time.Duration `koanf:"database-timeout" group:"store" usage:"longest that one statement may take"`
+	Migrate                  bool          `koanf:"migrate" group:"store" usage:"bring the database's schema up to date at start"`
+	MigrateDatabaseURL       string        `koanf:"migrate-database-url" group:"store" usage:"direct URL of the database for migrations, where the other leads to a pooler"`
+	RedisURL                 string        `koanf:"redis-url" group:"redis" usage:"redis://, rediss://, redis-sentinel://, or several addresses for a cluster"`
+	BlobURL                  string        `koanf:"blob-url" group:"store" usage:"where larger files lie, file:///folder"`
+
+	Listen      string `koanf:"listen" group:"api,up" usage:"address on which the API listens"`
+	AdminListen string `koanf:"admin-listen" group:"serve" usage:"address of /metrics, /healthz, /readyz and /debug/pprof; off for none"`
+	Instance    string `koanf:"instance" group:"serve" usage:"name of this process for people, such as the pod's; the host's name when empty"`
+	LogFormat   string `koanf:"log-format" group:"serve" usage:"text, json, or auto: text on a terminal"`
+	LogLevel    string `koanf:"log-level" group:"serve" usage:"debug, info, warn or error"`
+
+	MaxUploadSize  Size          `koanf:"max-upload-size" group:"api,up" usage:"largest request body"`
+	MaxUploadFiles int           `koanf:"max-upload-files" group:"api,up" usage:"most files in one request"`
+	MaxUploads     int           `koanf:"max-uploads" group:"api,up" usage:"most uploads at once; more are told to come again"`
+	UploadStall    time.Duration `koanf:"upload-stall" group:"api,up" usage:"how long a sender may send nothing before it is cut off"`
+	InlineLimit    Size          `koanf:"inline-limit" group:"api,up" usage:"up to which size a file lies in the database itself"`
+	CORSOrigins    []string      `koanf:"cors-origins" group:"api,up" usage:"origins whose pages may call the API, or *"`
+	TrustedProxies []string      `koanf:"trusted-proxies" group:"api,up" usage:"addresses or networks of proxies whose X-Forwarded-* headers are believed"`
+
+	Queues          map[string]int `koanf:"queues" group:"worker,up" usage:"queues to serve and their weights, as critical=6,default=3"`
+	Concurrency     int            `koanf:"concurrency" group:"worker,up" usage:"jobs at once in this process"`
+	Fetchers        int            `koanf:"fetchers" group:"worker,up" usage:"parallel fetchers of jobs, 1 to 4"`
+	PollBudget      int            `koanf:"poll-budget" group:"worker,up" usage:"idle polls of Redis per second that all workers together may make; beyond it they poll less often"`
+	ShutdownTimeout time.Duration  `koanf:"shutdown-timeout" group:"serve" usage:"how long running jobs and requests may go on after a stop was asked for"`
+
+	KeepJobs   time.Duration `koanf:"keep-jobs" group:"serve" usage:"how long ended jobs are kept; 0 for good"`
+	SweepEvery time.Duration `koanf:"sweep-every" group:"serve" usage:"how often old jobs and orphaned objects are looked for"`
+
+	Data string `koanf:"data" group:"up" usage:"folder that holds everything"`
+
+	// Kinds changes kinds' defaults; only the file has it.
+	Kinds map[string]Kind `koanf:"kinds"`
+}
+
+// Kind overrides what a kind's description says; zero fields do not.
+type Kind struct {
+	Timeout     time.Duration `koanf:"timeout"`
+	Concurrency int           `koanf:"concurrency"`
+	MaxAttempts int           `koanf:"max-attempts"`
+	RetryBase   time.Duration `koanf:"retry-base"`
+	RetryFactor float64       `koanf:"retry-factor"`
+	RetryCap    time.Duration `koanf:"retry-cap"`
+	RetryJitter *float64      `koanf:"retry-jitter"`
+}
+
+// Default is what applies where nothing is said.
+func Default() Options {
+	return Options{
+		DatabaseMaxConns: 16,
+		DatabaseTimeout:  10 * time.Second,
+		Migrate:          true,
+		Listen:           ":8080",
+		AdminListen:      ":9090",
+		LogFormat:        "auto",
+		LogLevel:         "info",
+		MaxUploadSize:    10 << 30,
+		MaxUploadFiles:   100,
+		MaxUploads:       256,
+		UploadStall:      30 * time.Second,
+		InlineLimit:      16 << 10,
+		Queues:           map[string]int{"default": 1},
+		Concurrency:      10,
+		Fetchers:         2,
+		PollBudget:       2000,
+		ShutdownTimeout:  30 * time.Second,
+		KeepJobs:         30 * 24 * time.Hour,
+		SweepEvery:       10 * time.Minute,
+		Data:             "leat-data",
+	}
+}
+
+// Loader binds a program's options to its flags.
+type Loader struct {
+	flags    *pflag.FlagSet
+	defaults Options
+	names    []string
+}
+
+// Bind adds a flag for each option of the groups to flags, and --config.
+func Bind(flags *pflag.FlagSet, defaults Options, groups ...string) *Loader {
+	l := &Loader{flags: flags, defaults: defaults}
+	flags.String("config", "", "YAML file with options by their flags' names")
+	values := reflect.ValueOf(defaults)
+	for i := range values.NumField() {
+		field := values.Type().Field(i)
+		if !slices.ContainsFunc(strings.Split(field.Tag.Get("group"), ","), func(g string) bool { return slices.Contains(groups, g) }) {
+			continue
+		}
+		name, usage := field.Tag.Get("koanf"), field.Tag.Get("usage")
+		l.names = append(l.names, name)
+		if values.Field(i).Kind() == reflect.Bool {
+			flags.Bool(name, values.Field(i).Bool(), usage)
+			continue
+		}
+		flags.String(name, format(values.Field(i).Interface()), usage)
+	}
+	return l
+}
+
+// format writes a default the way people write the option.
+func format(value any) string {
+	switch v := value.(type) {
+	case Size:
+		return strings.ReplaceAll(humanize.IBytes(uint64(max(v, 0))), " ", "")
+	case []string:
+		return strings.Join(v, ",")
+	case map[string]int:
+		pairs := make([]string, 0, len(v))
+		for name, weight := range v {
+			pairs = append(pairs, fmt.Sprintf("%s=%d", name, weight))
+		}
+		slices.Sort(pairs)
+		return strings.Join(pairs, ",")
+	}
+	return fmt.Sprint(value)
+}
+
+// Load reads the options once the flags are parsed. The first of flag, environment variable and
+// file that names an option decides. An option that is not known, or that cannot be read, is an
+// error that names it.
+func (l *Loader) Load(lookupEnv func(string) (string, bool)) (Options, error) {
+	opts := l.defaults
+	k := koanf.New("\x00") // options have no hierarchy but the kinds'
+	if path := l.configFile(lookupEnv); path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return opts, fmt.Errorf("config file %s: %w", path, err)
+		}
+	}
+	given := map[string]any{}
+	for _, name := range l.names {
+		if value, ok := lookupEnv(EnvName(name)); ok && value != "" {
+			given[name] = value
+		}
+	}
+	l.flags.Visit(func(f *pflag.Flag) {
+		if slices.Contains(l.names, f.Name) {
+			given[f.Name] = f.Value.String()
+		}
+	})
+	if err := k.Load(confmap.Provider(given, ""), nil); err != nil {
+		return opts, fmt.Errorf("options: %w", err)
+	}
+	if k.Exists("queues") {
+		opts.Queues = nil // replaced, not added to
+	}
+	err := k.UnmarshalWithConf("", &opts, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+		Result: &opts, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true,
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(
+			decodeSize, decodeQueues,
+			mapstructure.StringToTimeDurationHookFunc(),
+			mapstructure.StringToSliceHookFunc(","),
+		),
+	}})
+	if err != nil {
+		return opts, fmt.Errorf("options: %w", err)
+	}
+	return opts, opts.validate()
+}
+
+// EnvName is the environment variable of an option.
+func EnvName(option string) string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
+}
+
+func (l *Loader) configFile(lookupEnv func(string) (string, bool)) string {
+	if path := l.flags.Lookup("config").Value.String(); path != "" {
+		return path
+	}
+	path, _ := lookupEnv(EnvName("config"))
+	return path
+}
+
+func decodeSize(_, to reflect.Type, data any) (any, error) {
+	text, ok := data.(string)
+	if !ok || to != reflect.TypeFor[Size]() {
+		return data, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 {
+		return nil, fmt.Errorf("%q is not a size such as 64MiB", text)
+	}
+	return Size(n), nil
+}
+
+func decodeQueues(_, to reflect.Type, data any) (any, error) {
+	text, ok := data.(string)
+	if !ok || to != reflect.TypeFor[map[string]int]() {
+		return data, nil
+	}
+	queues := map[string]any{}
+	for pair := range strings.SplitSeq(text, ",") {
+		name, weight, found := strings.Cut(strings.TrimSpace(pair), "=")
+		if !found {
+			weight = "1"
+		}
+		if _, twice := queues[name]; twice {
+			return nil, fmt.Errorf("queue %q is there twice", name)
+		}
+		queues[name] = weight
+	}
+	return queues, nil
+}
+
+// validate finds values that no program could use, by the option's name.
+func (o *Options) validate() error {
+	var errs []error
+	positive := func(name string, ok bool, value any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s (%s): %v is too small", name, EnvName(name), value))
+		}
+	}
+	positive("database-max-conns", o.DatabaseMaxConns >= 2, o.DatabaseMaxConns)
+	positive("database-timeout", o.DatabaseTimeout >= 100*time.Millisecond, o.DatabaseTimeout)
+	positive("max-upload-size", o.MaxUploadSize > 0, o.MaxUploadSize)
+	positive("max-upload-files", o.MaxUploadFiles > 0, o.MaxUploadFiles)
+	positive("max-uploads", o.MaxUploads > 0, o.MaxUploads)
+	positive("upload-stall", o.UploadStall >= time.Second, o.UploadStall)
+	positive("inline-limit", o.InlineLimit >= 0, o.InlineLimit)
+	positive("concurrency", o.Concurrency > 0, o.Concurrency)
+	positive("fetchers", o.Fetchers > 0, o.Fetchers)
+	positive("poll-budget", o.PollBudget > 0, o.PollBudget)
+	positive("shutdown-timeout", o.ShutdownTimeout >= 0, o.ShutdownTimeout)
+	positive("keep-jobs", o.KeepJobs >= 0, o.KeepJobs)
+	positive("sweep-every", o.SweepEvery >= time.Second, o.SweepEvery)
+	if o.InlineLimit > 1<<20 {
+		errs = append(errs, fmt.Errorf("inline-limit (%s): at most 1MiB can lie in the database", EnvName("inline-limit")))
+	}
+	return errors.Join(errs...)
+}
