@@ -1,0 +1,97 @@
+package archtest_test
+
+// module is what the import paths of ours begin with.
+const module = "github.com/leat-dev/leat"
+
+// anything stands for every package of ours that a program may contain: all but
+// the free ones.
+const anything = "*"
+
+// imports says which packages of ours a package may import outside of its tests.
+// A name stands for the package and for all below it that have no line of their
+// own; /* stands for any one name. Packages of one line may import each other, and
+// any package may import telemetry. A package without a line fails the test: give
+// it one, as narrow as it can be.
+var imports = map[string][]string{
+	// The core knows nobody.
+	"jobs":       {},
+	"jobs/sniff": {},
+	"jobs/spec":  {"jobs"},
+	"jobs/*":     {"jobs", "jobs/sniff", "jobs/spec", "blob"}, // a handler each
+	"scale":      {},
+	"blob":       {},
+	"config":     {},
+	"telemetry":  {},
+	"api/wire":   {},
+
+	// Contracts and the parts that drivers share.
+	"store":       {"jobs"},
+	"store/group": {"jobs", "store"},
+
+	// Drivers know their contract.
+	"store/postgres":      {"jobs", "store", "store/group"},
+	"store/sqlite":        {"jobs", "store", "store/group"},
+	"store/storetest":     {"jobs", "store"},
+	"blob/fsblob":         {"blob"},
+	"blob/fsblob/faultfs": {"blob", "blob/fsblob"},
+	"blob/s3blob":         {"blob"},
+	"blob/blobtest":       {"blob"},
+	"queue":               {"jobs"},
+	"queue/embedded":      {"jobs", "queue"},
+	"scale/kube":          {"scale"},
+	"scale/local":         {"scale"},
+
+	// Services know contracts, and no driver.
+	"dispatch":   {"jobs", "store", "queue", "blob"},
+	"worker":     {"jobs", "store", "queue", "blob"},
+	"scale/loop": {"scale", "store"},
+	"api":        {"jobs", "jobs/sniff", "jobs/spec", "blob", "store", "api/wire"},
+	"dashboard":  {"store", "api/wire"},
+	"client":     {"api/wire"},
+
+	// Only app knows everything.
+	"app":   {anything},
+	"cmd/*": {"app"},
+}
+
+// free packages may import all of ours and every library. None of ours imports
+// them outside of tests.
+var free = []string{"integration", "bench", "internal/testserver", "internal/archtest"}
+
+// suites are the tests that every driver of a contract runs.
+var suites = []string{"store/storetest", "blob/blobtest"}
+
+// libraries says which packages alone may import a library outside of tests.
+var libraries = map[string][]string{
+	"github.com/hibiken/asynq":      {"queue"},
+	"github.com/redis/go-redis":     {"queue"},
+	"github.com/alicebob/miniredis": {"queue/embedded"},
+	"github.com/jackc/pgx":          {"store/postgres"},
+	"modernc.org/sqlite":            {"store/sqlite"},
+	"k8s.io":                        {"scale/kube"},
+	"github.com/danielgtaylor/huma": {"api"},
+	"github.com/spf13/cobra":        {"app"},
+	"github.com/testcontainers":     {},
+	"github.com/Shopify/toxiproxy":  {},
+	"github.com/stretchr/testify":   {},
+	"testing":                       suites,
+	"github.com/google/go-cmp":      suites,
+	"pgregory.net/rapid":            suites,
+	"go.uber.org/goleak":            suites,
+}
+
+// decoders parse what users upload, which the api only stores.
+var decoders = []string{
+	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta",
+	"archive/tar", "github.com/mholt/archives", "github.com/wlynxg/chardet",
+	"github.com/parquet-go/parquet-go", "github.com/apache/datasketches-go", "github.com/klippa-app/go-pdfium",
+	module + "/jobs/*",
+}
+
+// programs says what a program must not contain, through whatever package.
+var programs = map[string][]string{
+	"cmd/api":    append([]string{"modernc.org/sqlite", "github.com/alicebob/miniredis", "k8s.io", "testing"}, decoders...),
+	"cmd/worker": {"modernc.org/sqlite", "github.com/alicebob/miniredis", "k8s.io", "testing"},
+	"cmd/scaler": {"modernc.org/sqlite", "github.com/alicebob/miniredis", "testing"},
+	"cmd/leat":   {"testing"},
+}

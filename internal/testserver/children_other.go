@@ -1,0 +1,32 @@
+//go:build !linux
+
+package testserver
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// childrenOf returns the processes whose parent is pid.
+func childrenOf(pid int) ([]int, error) {
+	out, err := exec.Command("pgrep", "-P", strconv.Itoa(pid)).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return nil, nil // there are none
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pgrep: %w", err)
+	}
+	var children []int
+	for _, field := range strings.Fields(string(out)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("pgrep: %w", err)
+		}
+		children = append(children, child)
+	}
+	return children, nil
+}

@@ -1,0 +1,141 @@
+package testserver
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// newProcess makes the folder for a program, with an empty data folder inside.
+func newProcess(quit, term syscall.Signal) (*process, error) {
+	as, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	dir, g, err := newDir(as, quit)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{dir: dir, as: as, quit: quit, term: term, guard: g}
+	if err := errors.Join(os.Mkdir(p.data(), 0o700), chown(p.data(), as)); err != nil {
+		return nil, errors.Join(err, g.release())
+	}
+	return p, nil
+}
+
+// unprivileged returns the user nobody if the tests run as root, whom Postgres
+// refuses; otherwise nil.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		return nil, err
+	}
+	uid, uidErr := strconv.ParseUint(nobody.Uid, 10, 32)
+	gid, gidErr := strconv.ParseUint(nobody.Gid, 10, 32)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		return nil, fmt.Errorf("user nobody: %w", err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+func startRedisLocally(ctx context.Context, tb TB, o redisOptions) (*Server, error) {
+	program, err := findRedis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return onFreePort(ctx, func(port int) (*Server, error) {
+		p, err := newProcess(syscall.SIGKILL, syscall.SIGTERM)
+		if err != nil {
+			return nil, err
+		}
+		p.argv = append([]string{program, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", p.data()}, o.args()...)
+		return launch(ctx, tb, fmt.Sprintf("redis://127.0.0.1:%d/0", port), p, pingRedis)
+	})
+}
+
+func startPostgresLocally(ctx context.Context, tb TB, o postgresOptions) (*Server, error) {
+	bin, err := findPostgres(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return onFreePort(ctx, func(port int) (*Server, error) {
+		p, err := newProcess(syscall.SIGQUIT, syscall.SIGINT)
+		if err != nil {
+			return nil, err
+		}
+		addr, password := net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), rand.Text()
+		if err := initdb(ctx, p, bin, password); err != nil {
+			return nil, errors.Join(err, p.guard.release())
+		}
+		p.argv = append([]string{
+			filepath.Join(bin, "postgres"), "-D", p.data(), "-p", strconv.Itoa(port),
+			"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+		}, o.args()...)
+		return launch(ctx, tb, postgresURL(addr, password), p, pingPostgres)
+	})
+}
+
+// initdb makes the data folder of a Postgres.
+func initdb(ctx context.Context, p *process, bin, password string) error {
+	file := filepath.Join(p.dir, "password")
+	if err := errors.Join(os.WriteFile(file, []byte(password), 0o600), chown(file, p.as)); err != nil {
+		return err
+	}
+	return run(ctx, p.dir, p.as, filepath.Join(bin, "initdb"), "-D", p.data(), "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8",
+		"--auth=scram-sha-256", "--username="+postgresUser, "--pwfile="+file)
+}
+
+// Servers listen below the ports that the kernel gives to outgoing connections,
+// where one could take the port of a server that is stopped for a while.
+const (
+	firstPort = 15000
+	lastPort  = 32000
+)
+
+// onFreePort calls start with a port that nobody listens on. As another process
+// may take the port at the same moment, it tries again with other ports when the
+// server ended at once.
+func onFreePort(ctx context.Context, start func(port int) (*Server, error)) (*Server, error) {
+	var last error
+	for range 5 {
+		port, err := freePort(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s, err := start(port)
+		if !errors.Is(err, errEnded) {
+			return s, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+func freePort(ctx context.Context) (int, error) {
+	var last error
+	for range 100 {
+		n, err := rand.Int(rand.Reader, big.NewInt(lastPort-firstPort))
+		if err != nil {
+			return 0, err
+		}
+		port := firstPort + int(n.Int64())
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, l.Close()
+		}
+		last = err
+	}
+	return 0, fmt.Errorf("no free port: %w", last)
+}
