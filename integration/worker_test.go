@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -157,22 +156,22 @@ func TestP3JobThatKillsItsWorkersEndsFailedAndItsNeighboursDoNot(t *testing.T) {
 	api := r.API()
 	killer := r.upload(api, `{"millis":600000}`)
 	neighbour := r.upload(api, `{"millis":600000}`)
-	for loss := range 3 {
+	for loss := 1; loss <= 2; loss++ {
 		victim := r.Worker(system.With("LEAT_CONCURRENCY", "2"))
-		system.Poll(t.Context(), t, fmt.Sprintf("the job runs for the time %d", loss+1), 30*time.Second, 50*time.Millisecond, func() bool {
-			return r.job(api, killer).State == wire.Running
-		})
+		r.waitState(api, killer, wire.Running, 30*time.Second)
+		r.waitState(api, neighbour, wire.Running, 30*time.Second)
 		victim.Kill()
-		if loss == 1 {
-			// From here on each would be alone; let the neighbour go.
-			system.Poll(t.Context(), t, "both are taken back", 30*time.Second, 50*time.Millisecond, func() bool {
-				return r.job(api, neighbour).Losses == 2 && r.job(api, killer).Losses == 2
-			})
-			if err := system.Post(t.Context(), r.client, api.URL+"/v1/jobs/"+neighbour.String()+"/cancel"); err != nil {
-				t.Fatalf("cancel: %v", err)
-			}
-		}
+		system.Poll(t.Context(), t, "both are taken back", 30*time.Second, 50*time.Millisecond, func() bool {
+			return r.job(api, killer).Losses == loss && r.job(api, neighbour).Losses == loss
+		})
 	}
+	// From here on each would run alone, in any order; let the neighbour go.
+	if err := system.Post(t.Context(), r.client, api.URL+"/v1/jobs/"+neighbour.String()+"/cancel"); err != nil {
+		t.Fatalf("cancel: %v", err)
+	}
+	last := r.Worker(system.With("LEAT_CONCURRENCY", "2"))
+	r.waitState(api, killer, wire.Running, 30*time.Second)
+	last.Kill()
 	job := r.waitState(api, killer, wire.Failed, 30*time.Second)
 	if job.Error == nil || job.Error.Code != "worker_lost" || job.Losses != 3 {
 		t.Errorf("error %v after %d losses, want worker_lost after 3", job.Error, job.Losses)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -24,11 +25,11 @@ const (
 // NewLogger makes a logger that writes one line per record to w. Errors name what is wrong with
 // format or level (debug, info, warn, error).
 func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
-	var min slog.Level
-	if err := min.UnmarshalText([]byte(level)); err != nil {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("log level %q: use debug, info, warn or error", level)
 	}
-	opts := &slog.HandlerOptions{Level: min}
+	opts := &slog.HandlerOptions{Level: least, ReplaceAttr: readable}
 	switch format {
 	case FormatAuto:
 		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -41,6 +42,18 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
 	return nil, fmt.Errorf("log format %q: use auto, text or json", format)
+}
+
+// readable writes durations the way people do, in JSON too, where they would be nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		d := a.Value.Duration()
+		if d > time.Millisecond {
+			d = d.Round(10 * time.Microsecond)
+		}
+		a.Value = slog.StringValue(d.String())
+	}
+	return a
 }
 
 // NewRegistry makes a metrics registry with the Go runtime's and the process's own metrics and

@@ -74,16 +74,18 @@ func (w *Worker) record(end store.RunEnd, took time.Duration, log *slog.Logger, 
 		return
 	}
 	w.meter.ended(job, end.Outcome, took)
-	attrs := []any{"outcome", end.Outcome, "state", state, "took", took.Round(time.Microsecond)}
+	attrs := []any{"state", state, "took", took}
 	if end.Error != nil {
 		attrs = append(attrs, "code", end.Error.Code, "error", end.Error.Message)
 	}
 	switch {
 	case state == jobs.Failed:
 		log.Warn("job failed", attrs...)
-	case end.Outcome == jobs.RunRetry:
-		log.Warn("job will be tried again", append(attrs, "in", end.Delay.Round(time.Millisecond))...)
+	case state == jobs.Retrying:
+		log.Warn("attempt failed, the job will be tried again", append(attrs, "in", end.Delay)...)
+	case end.Outcome == jobs.RunDrained:
+		log.Info("job handed back, this worker is stopping", attrs...)
 	default:
-		log.Info("job ended its run", attrs...)
+		log.Info("job "+string(state), attrs...)
 	}
 }

@@ -39,7 +39,8 @@ type answer struct {
 }
 
 // run runs the claimed job's handler and records how it ended. A handler that does not return once
-// its context has ended is recorded without it, but its slot stays taken until it does return.
+// its context has ended is recorded without it, but its slot stays taken until it does return. Only
+// the end of a drain's grace period leaves such a handler behind.
 func (t *taking) run(c store.Claimed, claim uuid.UUID) {
 	spec, handler, ok := t.kinds.Get(c.Job.Kind)
 	if !ok {
@@ -68,7 +69,10 @@ func (t *taking) run(c store.Claimed, claim uuid.UUID) {
 	t.tally(func() { delete(t.runs, claim) })
 	if !returned {
 		log.WarnContext(ctx, "handler goes on although its context has ended; its slot stays taken until it returns")
-		<-answers
+		select {
+		case <-answers:
+		case <-t.working.Done(): // the process is about to end, and the handler with it
+		}
 	}
 }
 
