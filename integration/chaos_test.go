@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +22,6 @@ type chaos struct {
 	random *rand.Rand
 	addr   string // of the api, which moves from one process to the next
 
-	mu     sync.Mutex
 	api    *system.API
 	deaths map[string]time.Time
 	faults map[string]int
@@ -39,7 +36,7 @@ func TestChaos(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("seed %d", seed)
-	c := &chaos{rig: newRig(t), random: rand.New(rand.NewPCG(seed, 0)), addr: freeAddr(t), deaths: map[string]time.Time{}, faults: map[string]int{}}
+	c := &chaos{rig: newRig(t), random: rand.New(rand.NewPCG(seed, 0)), addr: system.FreeAddr(t), deaths: map[string]time.Time{}, faults: map[string]int{}}
 	c.startAPI()
 	workers := []*system.Process{c.Worker(), c.Worker()}
 	began := time.Now()
@@ -103,16 +100,5 @@ func (c *chaos) killed(p *system.Process) {
 }
 
 func (c *chaos) startAPI() {
-	c.api = c.API(system.With("LEAT_LISTEN", c.addr))
-}
-
-// freeAddr finds an address that an api can take, and its successors after it.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	c.api = c.APIAt(c.addr)
 }

@@ -34,6 +34,7 @@ func workSpec() jobs.Spec {
 }
 
 func doWork(ctx context.Context, run *jobs.Run) (any, error) {
+	started := time.Now()
 	params, err := jobs.DecodeParams[work](run)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func doWork(ctx context.Context, run *jobs.Run) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the input: %w", err)
 	}
-	return map[string]int64{"read": read}, nil
+	return map[string]int64{"read": read, "started_us": started.UnixMicro()}, nil
 }
 
 // neverEnding reads as the letter x for ever.

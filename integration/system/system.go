@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -76,12 +77,41 @@ type API struct {
 	URL string
 }
 
-// API starts an api and waits until it listens.
+// API starts an api on a free address, and waits until it listens. Its log may be silent.
 func (s *System) API(opts ...Option) *API {
 	s.tb.Helper()
-	p := s.run("api", map[string]string{"LEAT_LISTEN": "127.0.0.1:0"}, opts)
-	line := p.WaitMessage("api is listening", readyLimit)
-	return &API{Process: p, URL: fmt.Sprintf("http://%s", line["address"])}
+	return s.APIAt(FreeAddr(s.tb), opts...)
+}
+
+// APIAt starts an api on an address, and waits until it listens.
+func (s *System) APIAt(addr string, opts ...Option) *API {
+	s.tb.Helper()
+	p := s.run("api", map[string]string{"LEAT_LISTEN": addr}, opts)
+	Poll(s.tb.Context(), s.tb, p.Name+" listens", readyLimit, 20*time.Millisecond, func() bool {
+		conn, err := (&net.Dialer{}).DialContext(s.tb.Context(), "tcp", addr)
+		if err != nil {
+			if !p.Running() {
+				s.tb.Fatalf("%s ended (%v) before it listened\n%s", p.Name, p.state, p.tail(30))
+			}
+			return false
+		}
+		return conn.Close() == nil
+	})
+	return &API{Process: p, URL: "http://" + addr}
+}
+
+// FreeAddr finds an address that a process can listen on, and its successors after it.
+func FreeAddr(tb testserver.TB) string {
+	tb.Helper()
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("find a free address: %v", err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		tb.Fatalf("find a free address: %v", err)
+	}
+	return addr
 }
 
 // Worker starts a worker on the installation's queue and waits until it is registered.

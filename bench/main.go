@@ -1,0 +1,102 @@
+// Command bench measures Leat against what it stands on and beside, in one run on one machine, and
+// prints ratios: as a table for people, then as one line of JSON for programs.
+//
+// Servers are started privately, with Postgres's fsync, synchronous_commit and full_page_writes on,
+// and Redis's AOF synced every second; the load generator runs on the same cores. Rows are counted
+// afterwards: a measurement whose effects are not all there is an error.
+//
+// It may import anything of Leat. Nothing imports it.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
+)
+
+// measurement is one of the things that can be measured.
+type measurement struct {
+	name string
+	run  func(b *bench)
+}
+
+var measurements = []measurement{
+	{"uploads", (*bench).uploads},
+	{"large", (*bench).large},
+	{"memory", (*bench).memory},
+	{"drain", (*bench).drain},
+	{"latency", (*bench).latency},
+}
+
+// bench is one run.
+type bench struct {
+	testserver.TB
+	program string
+	rows    []row
+}
+
+func main() {
+	names := make([]string, len(measurements))
+	for i, m := range measurements {
+		names[i] = m.name
+	}
+	only := flag.String("only", strings.Join(names, ","), "what to measure")
+	flag.Parse()
+	wanted := strings.Split(*only, ",")
+	for _, name := range wanted {
+		if !slices.Contains(names, name) {
+			fmt.Fprintf(os.Stderr, "bench: %q is none of %s\n", name, strings.Join(names, ", "))
+			os.Exit(2)
+		}
+	}
+	tb := testserver.Outside()
+	b := &bench{TB: tb, program: system.Build(tb, "integration/program", false)}
+	fmt.Printf("%s, %d cores, %s/%s\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	for _, m := range measurements {
+		if slices.Contains(wanted, m.name) {
+			fmt.Printf("measuring %s …\n", m.name)
+			b.scope(m.run)
+		}
+	}
+	err := report(os.Stdout, b.rows)
+	tb.Close()
+	if err != nil || tb.Failed() {
+		fmt.Fprintln(os.Stderr, "bench: not all is measured", err)
+		os.Exit(1)
+	}
+}
+
+// scope gives a measurement servers and processes of its own, gone when it is over.
+func (b *bench) scope(run func(b *bench)) {
+	tb := testserver.Outside()
+	defer tb.Close()
+	inner := &bench{TB: tb, program: b.program}
+	run(inner)
+	b.rows = append(b.rows, inner.rows...)
+	if tb.Failed() {
+		b.Errorf("a measurement failed")
+	}
+}
+
+// install makes an installation, and prints the settings of its Postgres that make commits durable.
+func (b *bench) install() *system.System {
+	pg, rd := testserver.NewPostgres(b), testserver.NewRedis(b, testserver.AOF("everysec"))
+	s := system.New(b, b.program, pg.URL(), rd.URL())
+	for _, name := range []string{"fsync", "synchronous_commit", "full_page_writes", "server_version"} {
+		var value string
+		if err := s.DB().QueryRow(b.Context(), "SELECT current_setting($1)", name).Scan(&value); err != nil {
+			b.Fatalf("read %s: %v", name, err)
+		}
+		fmt.Printf("  postgres %s = %s\n", name, value)
+	}
+	return s
+}
+
+// quietly is for processes that are measured: a line for each job would be measured with them.
+func quietly() system.Option { return system.With("LEAT_LOG_LEVEL", "warn") }
