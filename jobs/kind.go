@@ -76,8 +76,7 @@ func (s *Spec) Canonical(raw json.RawMessage) (json.RawMessage, [32]byte, error)
 	}
 	if v, ok := target.(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
-			var p *ParamError
-			if errors.As(err, &p) {
+			if p, ok := errors.AsType[*ParamError](err); ok {
 				return nil, [32]byte{}, p
 			}
 			return nil, [32]byte{}, &ParamError{Reason: err.Error()}
@@ -97,8 +96,7 @@ func decodeStrictly(raw json.RawMessage, target any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(target); err != nil {
-		var t *json.UnmarshalTypeError
-		if errors.As(err, &t) {
+		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return &ParamError{Field: t.Field, Reason: fmt.Sprintf("want %s, got %s", t.Type, t.Value)}
 		}
 		return &ParamError{Reason: strings.TrimPrefix(err.Error(), "json: ")}

@@ -223,6 +223,7 @@ func (l *life) end(t *rapid.T, outcome jobs.Outcome, openChildren bool) {
 		l.Drains++
 	case jobs.RunRetry, jobs.RunFailed:
 		l.Failures++
+	case jobs.RunSucceeded, jobs.RunCancelled:
 	}
 	to := jobs.Settle(outcome, l.CancelRequested, openChildren, l.alone)
 	if to == jobs.Waiting {
@@ -285,12 +286,21 @@ func (l *life) retryByHand(t *rapid.T) {
 	l.Failures, l.Losses, l.CancelRequested, l.Children = 0, 0, false, jobs.Children{}
 }
 
-func (l *life) check(t *rapid.T, before life) {
+// checkMoved compares two moments.
+func (l *life) checkMoved(t *rapid.T, before life) {
 	switch {
 	case !l.State.Valid():
 		t.Fatalf("state %q", l.State)
 	case l.Generation < before.Generation:
 		t.Fatalf("the generation fell from %d to %d", before.Generation, l.Generation)
+	case l.State.Ended() && before.State.Ended() && l.State != before.State:
+		t.Fatalf("ended %s, then %s", before.State, l.State)
+	}
+}
+
+// check looks at one moment.
+func (l *life) check(t *rapid.T) {
+	switch {
 	case l.Attempt() < 1 || l.Attempt() > l.MaxAttempts:
 		t.Fatalf("attempt %d of %d", l.Attempt(), l.MaxAttempts)
 	case l.delivery[l.Generation] > 1:
@@ -303,8 +313,6 @@ func (l *life) check(t *rapid.T, before life) {
 		t.Fatal("waiting for nobody")
 	case l.Losses > jobs.AloneAfter+1:
 		t.Fatalf("lost %d times", l.Losses)
-	case l.State.Ended() && before.State.Ended() && l.State != before.State:
-		t.Fatalf("ended %s, then %s", before.State, l.State)
 	}
 }
 
@@ -330,7 +338,8 @@ func TestLife(t *testing.T) {
 			"drain": end(jobs.RunDrained), "lose": end(jobs.RunLost),
 			"retry": func(t *rapid.T) { l.retryByHand(t); byHand = true },
 			"": func(t *rapid.T) {
-				l.check(t, before)
+				l.check(t)
+				l.checkMoved(t, before)
 				if before.State.Ended() && !byHand && !cmp.Equal(l.Job, before.Job) {
 					t.Fatalf("an ended job changed:\n%s", cmp.Diff(before.Job, l.Job))
 				}

@@ -27,7 +27,7 @@ const (
 	taskTimeout = 365 * 24 * time.Hour
 )
 
-var errTimeout = fmt.Errorf("Redis did not take them within %v", enqueueTimeout)
+var errTimeout = fmt.Errorf("not taken by Redis within %v", enqueueTimeout)
 
 // EnqueueError tells which deliveries may not be in Redis.
 type EnqueueError struct {

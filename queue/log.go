@@ -20,9 +20,9 @@ const (
 // limitedLog passes on what a library says, as the attribute detail of a line,
 // and counts what it leaves out.
 type limitedLog struct {
-	name string
-	to   *slog.Logger
-	now  func() time.Time
+	library string
+	to      *slog.Logger
+	now     func() time.Time
 
 	mu     sync.Mutex
 	window time.Time // when the current window began
@@ -30,15 +30,15 @@ type limitedLog struct {
 	left   int       // lines left out since the last that was passed on
 }
 
-func newLimitedLog(name string, to *slog.Logger) *limitedLog {
-	return &limitedLog{name: name, to: to, now: time.Now}
+func newLimitedLog(library string, to *slog.Logger) *limitedLog {
+	return &limitedLog{library: library, to: to, now: time.Now}
 }
 
 func (l *limitedLog) log(ctx context.Context, level slog.Level, detail string) {
 	if !l.to.Enabled(ctx, level) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("detail", detail)}
+	attrs := []slog.Attr{slog.String("library", l.library), slog.String("detail", detail)}
 	if level >= slog.LevelWarn {
 		left, ok := l.admit()
 		if !ok {
@@ -48,7 +48,7 @@ func (l *limitedLog) log(ctx context.Context, level slog.Level, detail string) {
 			attrs = append(attrs, slog.Int("left_out", left))
 		}
 	}
-	l.to.LogAttrs(ctx, level, l.name, attrs...)
+	l.to.LogAttrs(ctx, level, "delivery", attrs...)
 }
 
 // admit tells whether a line may pass, and how many before it did not.
@@ -94,5 +94,5 @@ func (l driverLog) Printf(ctx context.Context, format string, args ...any) {
 // minute; until then it goes to stderr. It holds for the whole process: a program
 // calls it once, at its start.
 func RouteDriverLogs(to *slog.Logger) {
-	redis.SetLogger(driverLog{newLimitedLog("redis client", to)})
+	redis.SetLogger(driverLog{newLimitedLog("go-redis", to)})
 }

@@ -23,7 +23,7 @@ func TestAsynqsLogIsLimited(t *testing.T) {
 	}
 	now = now.Add(time.Minute)
 	l.Fatal("is the last")
-	if want := `level=ERROR msg=asynq detail="is the last" left_out=195`; !strings.Contains(logs.String(), want) {
+	if want := `level=ERROR msg=delivery library=asynq detail="is the last" left_out=195`; !strings.Contains(logs.String(), want) {
 		t.Errorf("log lacks %s:\n%s", want, logs.String())
 	}
 }
@@ -36,7 +36,12 @@ func TestAsynqsLogLevels(t *testing.T) {
 	l.Info("b")
 	l.Warn("c")
 	l.Error("d")
-	for _, want := range []string{`level=DEBUG msg=asynq detail="a 1"`, "level=DEBUG msg=asynq detail=b", "level=WARN msg=asynq detail=c", "level=ERROR msg=asynq detail=d"} {
+	for _, want := range []string{
+		`level=DEBUG msg=delivery library=asynq detail="a 1"`,
+		"level=DEBUG msg=delivery library=asynq detail=b",
+		"level=WARN msg=delivery library=asynq detail=c",
+		"level=ERROR msg=delivery library=asynq detail=d",
+	} {
 		if !strings.Contains(logs.String(), want) {
 			t.Errorf("log lacks %s", want)
 		}

@@ -6,7 +6,7 @@ const (
 	// DefaultCheckInterval is how often an idle server asks for work.
 	DefaultCheckInterval = 100 * time.Millisecond
 	// DefaultPollBudget is how many polls a second a whole fleet may send to Redis
-	// when it is idle.
+	// when it is idle. A poll takes Redis about 20 µs, so that is 4 % of its time.
 	DefaultPollBudget = 2000
 )
 

@@ -28,7 +28,7 @@ func TestCrashedWorkersTaskComesBack(t *testing.T) {
 	if got := receive(t, begun, "the task to come back"); got != d {
 		t.Errorf("got %v, want %v", got, d)
 	}
-	if took := time.Since(began); took > 12*time.Second {
+	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("took %v", took)
 	}
 	info := taskInfo(t, conn, d)

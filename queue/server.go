@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -77,7 +78,7 @@ func (s *Server) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started || s.ending {
-		return fmt.Errorf("queue: a server can be started only once")
+		return errors.New("queue: a server can be started only once")
 	}
 	s.started = true
 	for _, a := range s.asynq {

@@ -3,8 +3,8 @@ package inspect
 import "encoding/binary"
 
 // readGIF walks the blocks and counts the pictures.
-func readGIF(image *Image, src *source) {
-	c := src.whole()
+func readGIF(image *picture) {
+	c := image.src.whole()
 	p, err := c.take(13)
 	if err != nil {
 		return
@@ -17,7 +17,7 @@ func readGIF(image *Image, src *source) {
 }
 
 // readGIFBlocks is false when the file breaks off before its trailer.
-func readGIFBlocks(image *Image, c *cursor) bool {
+func readGIFBlocks(image *picture, c *cursor) bool {
 	for {
 		p, err := c.take(1)
 		if err != nil {
@@ -76,8 +76,8 @@ func skipSubBlocks(c *cursor) bool {
 
 // readWebP walks the chunks. The size that the outermost one declares is not believed: only the
 // file's own end counts.
-func readWebP(image *Image, src *source) {
-	c := src.whole()
+func readWebP(image *picture) {
+	c := image.src.whole()
 	c.skip(12)
 	frames := int64(0)
 	for c.off < c.end {
@@ -90,13 +90,13 @@ func readWebP(image *Image, src *source) {
 		end := c.off + length
 		switch kind {
 		case "VP8X", "VP8 ", "VP8L":
-			if image.Width == 0 { // VP8X comes first and has the whole canvas
-				image.Width, image.Height = webpSize(kind, c)
+			if p, err = c.take(int(min(length, 10))); err == nil && image.Width == 0 {
+				image.Width, image.Height = webpSize(kind, p) // VP8X is first, and has the whole canvas
 			}
 		case "ANMF":
 			frames++
 		case "EXIF":
-			image.orient(src, c.off, end)
+			image.orient(c.off, end)
 		}
 		if !c.moveTo(end) {
 			image.Truncated = true
@@ -107,28 +107,18 @@ func readWebP(image *Image, src *source) {
 	image.Frames = max(frames, 1)
 }
 
-func webpSize(kind string, c *cursor) (width, height int64) {
-	p, err := c.take(10)
-	if err != nil && kind == "VP8L" {
-		p, err = c.take(5)
-	}
-	if err != nil {
-		return 0, 0
-	}
-	switch kind {
-	case "VP8X":
+// webpSize reads the size of a picture from the first ten bytes, or all, of a chunk that has it.
+func webpSize(kind string, p []byte) (width, height int64) {
+	switch {
+	case kind == "VP8X" && len(p) >= 10:
 		return uint24(p[4:]) + 1, uint24(p[7:]) + 1
-	case "VP8L":
-		if p[0] != 0x2F {
-			return 0, 0
-		}
+	case kind == "VP8L" && len(p) >= 5 && p[0] == 0x2F:
 		bits := int64(binary.LittleEndian.Uint32(p[1:]))
 		return bits&0x3FFF + 1, bits>>14&0x3FFF + 1
+	case kind == "VP8 " && len(p) >= 10 && string(p[3:6]) == "\x9d\x01\x2a": // a key frame's start
+		return int64(binary.LittleEndian.Uint16(p[6:]) & 0x3FFF), int64(binary.LittleEndian.Uint16(p[8:]) & 0x3FFF)
 	}
-	if p[3] != 0x9D || p[4] != 0x01 || p[5] != 0x2A { // not a key frame's start
-		return 0, 0
-	}
-	return int64(binary.LittleEndian.Uint16(p[6:]) & 0x3FFF), int64(binary.LittleEndian.Uint16(p[8:]) & 0x3FFF)
+	return 0, 0
 }
 
 func uint24(p []byte) int64 { return int64(p[0]) | int64(p[1])<<8 | int64(p[2])<<16 }

@@ -28,7 +28,7 @@ func zipOf(t testing.TB, comment string, contents ...string) []byte {
 	return encoded(t, func(b *bytes.Buffer) error {
 		w := zip.NewWriter(b)
 		for i, content := range contents {
-			entry, err := w.Create(fmt.Sprintf("entry-%d", i))
+			entry, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("entry-%d", i), Method: zip.Store})
 			if err != nil {
 				return err
 			}
@@ -239,33 +239,33 @@ func TestP7HostileArchives(t *testing.T) {
 		content []byte
 		want    inspect.Archive
 	}{
-		"zip, more entries declared": {lie(func(e []byte) { le.PutUint16(e[10:], 0xFFFF) }), inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 11}},
-		"zip, fewer declared":        {lie(func(e []byte) { le.PutUint16(e[10:], 1) }), inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 11}},
-		"zip, a huge directory":      {lie(func(e []byte) { le.PutUint32(e[12:], math.MaxUint32) }), inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 11}},
-		"zip, directory nowhere":     {lie(func(e []byte) { le.PutUint32(e[12:], math.MaxUint32); le.PutUint32(e[16:], math.MaxUint32) }), inspect.Archive{Format: "zip"}},
-		"zip, a long name":           {bigName, inspect.Archive{Format: "zip"}},
-		"zip, sizes without ZIP64":   {bigSizes, inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 2 * math.MaxUint32}},
-		"zip, cut":                   {plain[:len(plain)-10], inspect.Archive{Format: "zip"}},
-		"zip, only a start":          {[]byte("PK\x03\x04"), inspect.Archive{Format: "zip"}},
-		"zip, all ends":              {append([]byte("PK\x03\x04"), bytes.Repeat([]byte("PK\x05\x06"), 100_000)...), inspect.Archive{Format: "zip"}},
-		"tar, cut in an entry":       {tarball[:512+512+512+5000], inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
-		"tar, cut in a header":       {tarball[:512+512+100], inspect.Archive{Format: "tar"}},
-		"tar, negative size":         {hostileTar(tarball, "\x80\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
-		"tar, less than nothing":     {hostileTar(tarball, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
-		"tar, huge size":             {hostileTar(tarball, "77777777777\x00"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
-		"tar, size of garbage":       {hostileTar(tarball, "99999999999\x00"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
-		"gzip, cut":                  {gzipped(t, noise(100_000))[:50_000], inspect.Archive{Format: "gzip", Entries: 1, UncompressedSize: -1}},
-		"gzip, only a start":         {[]byte("\x1f\x8b\x08"), inspect.Archive{Format: "gzip", Entries: 1}},
-		"gzip, wrong checksum":       {changeAt(gzipped(t, []byte("hello")), -5), inspect.Archive{Format: "gzip", Entries: 1, UncompressedSize: 5}},
-		"gzip, garbage behind it":    {append(gzipped(t, []byte("hello")), "garbage"...), inspect.Archive{Format: "gzip", Entries: 1, UncompressedSize: 5}},
-		"tar.gz, cut":                {cutGzip(t, tarball, 512+512+512+5000), inspect.Archive{Format: "tar.gz", Entries: 1, UncompressedSize: 5}},
-		"zstd, cut":                  {zstdOf(t, noise(1000))[:500], inspect.Archive{Format: "zstd", Entries: 1, UncompressedSize: -1}},
-		"zstd, a window of 2 TiB":    {[]byte("\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00"), inspect.Archive{Format: "zstd", Entries: 1}},
-		"xz, cut":                    {xzOf(t, noise(1000), 1<<20)[:500], inspect.Archive{Format: "xz", Entries: 1, UncompressedSize: -1}},
-		"xz, a window of 128 MiB":    {xzOf(t, []byte("hello"), 128<<20), inspect.Archive{Format: "xz", Entries: 1}},
-		"bzip2, cut":                 {[]byte(bzip2Hello[:20]), inspect.Archive{Format: "bzip2", Entries: 1}},
+		"zip, more entries declared":                {lie(func(e []byte) { le.PutUint16(e[10:], 0xFFFF) }), inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 11}},
+		"zip, fewer declared":                       {lie(func(e []byte) { le.PutUint16(e[10:], 1) }), inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 11}},
+		"zip, a directory's size does not matter":   {lie(func(e []byte) { le.PutUint32(e[12:], math.MaxUint32) }), inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 11}},
+		"zip, directory nowhere":                    {lie(func(e []byte) { le.PutUint32(e[12:], math.MaxUint32); le.PutUint32(e[16:], math.MaxUint32) }), inspect.Archive{Format: "zip"}},
+		"zip, a long name":                          {bigName, inspect.Archive{Format: "zip"}},
+		"zip, a missing ZIP64 size does not matter": {bigSizes, inspect.Archive{Format: "zip", Entries: 2, UncompressedSize: 2 * math.MaxUint32}},
+		"zip, cut":                {plain[:len(plain)-10], inspect.Archive{Format: "zip"}},
+		"zip, only a start":       {[]byte("PK\x03\x04"), inspect.Archive{Format: "zip"}},
+		"zip, all ends":           {append([]byte("PK\x03\x04"), bytes.Repeat([]byte("PK\x05\x06"), 100_000)...), inspect.Archive{Format: "zip"}},
+		"tar, cut in an entry":    {tarball[:512+512+512+5000], inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
+		"tar, cut in a header":    {tarball[:512+512+100], inspect.Archive{Format: "tar"}},
+		"tar, negative size":      {hostileTar(tarball, "\x80\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
+		"tar, less than nothing":  {hostileTar(tarball, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
+		"tar, huge size":          {hostileTar(tarball, "77777777777\x00"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
+		"tar, size of garbage":    {hostileTar(tarball, "99999999999\x00"), inspect.Archive{Format: "tar", Entries: 1, UncompressedSize: 5}},
+		"gzip, cut":               {gzipped(t, noise(100_000))[:50_000], inspect.Archive{Format: "gzip", Entries: 1, UncompressedSize: -1}},
+		"gzip, only a start":      {[]byte("\x1f\x8b\x08"), inspect.Archive{Format: "gzip", Entries: 1}},
+		"gzip, wrong checksum":    {changeAt(gzipped(t, []byte("hello")), -5), inspect.Archive{Format: "gzip", Entries: 1, UncompressedSize: 5}},
+		"gzip, garbage behind it": {append(gzipped(t, []byte("hello")), "garbage"...), inspect.Archive{Format: "gzip", Entries: 1, UncompressedSize: 5}},
+		"tar.gz, cut":             {cutGzip(t, tarball, 512+512+512+5000), inspect.Archive{Format: "tar.gz", Entries: 1, UncompressedSize: 5}},
+		"zstd, cut":               {zstdOf(t, noise(1000))[:500], inspect.Archive{Format: "zstd", Entries: 1, UncompressedSize: -1}},
+		"zstd, a window of 2 TiB": {[]byte("\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00"), inspect.Archive{Format: "zstd", Entries: 1}},
+		"xz, cut":                 {xzOf(t, noise(1000), 1<<20)[:500], inspect.Archive{Format: "xz", Entries: 1, UncompressedSize: -1}},
+		"xz, a window of 128 MiB": {xzOf(t, []byte("hello"), 128<<20), inspect.Archive{Format: "xz", Entries: 1}},
+		"bzip2, cut":              {[]byte(bzip2Hello[:20]), inspect.Archive{Format: "bzip2", Entries: 1}},
 	} {
-		c.want.Truncated = true
+		c.want.Truncated = !strings.HasSuffix(name, "does not matter")
 		got := inspected(t, name, c.content).Archive
 		if got != nil && c.want.UncompressedSize < 0 { // as far as it goes
 			c.want.UncompressedSize = min(got.UncompressedSize, 99_999)
@@ -310,8 +310,8 @@ func hostileTar(tarball []byte, size string) []byte {
 // P7: a small file that unpacks to a lot stops at the limit, whatever it is packed with.
 func TestP7Bomb(t *testing.T) {
 	t.Parallel()
-	const limit = 1 << 20
-	zeros := make([]byte, 16*limit)
+	const limit = 1 << 18
+	zeros := make([]byte, 4*limit)
 	for name, content := range map[string][]byte{
 		"gzip": gzipped(t, zeros), "zstd": zstdOf(t, zeros), "xz": xzOf(t, zeros, 1<<20),
 		"tar.gz": gzipped(t, tarOf(t, "hello", string(zeros))),

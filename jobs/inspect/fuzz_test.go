@@ -18,18 +18,26 @@ func FuzzInspect(f *testing.F) {
 		if result.Size != int64(len(content)) || len(result.SHA256) != 64 || result.MediaType == "" {
 			t.Errorf("%+v", result)
 		}
-		if text := result.Text; text != nil &&
-			(text.Encoding == "" || text.LineEnding == "" || text.Lines < 0 || text.Lines > result.Size) {
+		if text := result.Text; text != nil && !isPossible(*text, result.Size) {
 			t.Errorf("%+v", text)
 		}
-		if image := result.Image; image != nil &&
-			(image.Width < 1 || image.Height < 1 || image.Orientation < 1 || image.Orientation > 8 ||
-				image.Frames < 1 || image.Frames > result.Size) {
+		if image := result.Image; image != nil && !isPossiblePicture(*image, result.Size) {
 			t.Errorf("%+v", image)
 		}
-		if archive := result.Archive; archive != nil &&
-			(archive.Format == "" || archive.Entries < 0 || archive.UncompressedSize < 0 || archive.Entries > 1<<20) {
+		if archive := result.Archive; archive != nil && !isPossibleArchive(*archive) {
 			t.Errorf("%+v", archive)
 		}
 	})
+}
+
+func isPossible(text inspect.Text, size int64) bool {
+	return text.Encoding != "" && text.LineEnding != "" && 0 <= text.Lines && text.Lines <= size
+}
+
+func isPossiblePicture(i inspect.Image, size int64) bool {
+	return i.Format != "" && i.Width > 0 && i.Height > 0 && 1 <= i.Orientation && i.Orientation <= 8 && 1 <= i.Frames && i.Frames <= size
+}
+
+func isPossibleArchive(a inspect.Archive) bool {
+	return a.Format != "" && 0 <= a.Entries && a.Entries <= 1<<20 && a.UncompressedSize >= 0
 }

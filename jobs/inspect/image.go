@@ -13,15 +13,20 @@ type Image struct {
 	Frames int64 `json:"frames"`
 	// Truncated says that the file ends or breaks off before its frames do: there may be more.
 	Truncated bool `json:"truncated,omitempty"`
+}
 
+// picture is an image while it is read.
+type picture struct {
+	Image
+	src      *source
 	oriented bool // EXIF data was read; any more of it is not
 }
 
 // readImage reads the headers of an image. It answers nil for other types and for images that have
 // no readable header; its errors are those of the source.
 func readImage(src *source, mediaType string) (*Image, error) {
-	image := &Image{Orientation: 1, Frames: 1}
-	var read func(*Image, *source)
+	image := &picture{Image: Image{Orientation: 1, Frames: 1}, src: src}
+	var read func(*picture)
 	switch mediaType {
 	case "image/jpeg":
 		image.Format, read = "jpeg", readJPEG
@@ -38,19 +43,19 @@ func readImage(src *source, mediaType string) (*Image, error) {
 	default:
 		return nil, nil
 	}
-	read(image, src)
-	if image.Width <= 0 || image.Height <= 0 {
-		image = nil
+	read(image)
+	if src.err != nil || image.Width <= 0 || image.Height <= 0 {
+		return nil, src.err
 	}
-	return image, src.err
+	return &image.Image, nil
 }
 
 // whole makes a cursor over the whole file.
 func (s *source) whole() *cursor { return newCursor(s, 0, s.size()) }
 
 // readJPEG walks the segments up to the first scan for the frame header and EXIF.
-func readJPEG(image *Image, src *source) {
-	c := src.whole()
+func readJPEG(image *picture) {
+	c := image.src.whole()
 	c.skip(2) // the start marker
 	for {
 		marker, ok := nextMarker(c)
@@ -67,13 +72,13 @@ func readJPEG(image *Image, src *source) {
 		end := c.off - 2 + int64(max(binary.BigEndian.Uint16(p), 2))
 		switch {
 		case isSOF(marker) && image.Width == 0:
-			if p, err = c.take(5); err == nil {
+			if p, err = c.take(5); err == nil && c.off <= end {
 				image.Height = int64(binary.BigEndian.Uint16(p[1:]))
 				image.Width = int64(binary.BigEndian.Uint16(p[3:]))
 			}
 		case marker == 0xE1:
 			if p, err = c.peek(6); err == nil && string(p) == exifPrefix { // not XMP
-				image.orient(src, c.off, end)
+				image.orient(c.off, end)
 			}
 		}
 		if !c.moveTo(end) {
@@ -109,8 +114,8 @@ func isSOF(marker byte) bool {
 }
 
 // readPNG walks the chunks. The pictures of an animation are counted, not believed.
-func readPNG(image *Image, src *source) {
-	c := src.whole()
+func readPNG(image *picture) {
+	c := image.src.whole()
 	c.skip(8) // the signature
 	frames, animated := int64(0), false
 	for kind := ""; kind != "IEND"; {
@@ -123,7 +128,7 @@ func readPNG(image *Image, src *source) {
 		end := c.off + int64(binary.BigEndian.Uint32(p))
 		switch kind {
 		case "IHDR":
-			if p, err = c.take(8); err == nil && image.Width == 0 {
+			if p, err = c.take(8); err == nil && c.off <= end && image.Width == 0 {
 				image.Width = int64(binary.BigEndian.Uint32(p))
 				image.Height = int64(binary.BigEndian.Uint32(p[4:]))
 			}
@@ -132,7 +137,7 @@ func readPNG(image *Image, src *source) {
 		case "fcTL":
 			frames++
 		case "eXIf":
-			image.orient(src, c.off, end)
+			image.orient(c.off, end)
 		}
 		if !c.moveTo(end + 4) { // behind the checksum
 			image.Truncated = true
@@ -145,8 +150,8 @@ func readPNG(image *Image, src *source) {
 }
 
 // readBMP reads the header. Old OS/2 files, whose header has another form, are not taken for BMP.
-func readBMP(image *Image, src *source) {
-	p, err := src.whole().take(26)
+func readBMP(image *picture) {
+	p, err := image.src.whole().take(26)
 	if err != nil {
 		return
 	}

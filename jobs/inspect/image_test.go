@@ -15,7 +15,6 @@ import (
 
 	"github.com/bep/imagemeta"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 
@@ -176,14 +175,10 @@ func TestImages(t *testing.T) {
 		"tiff, turned p2": {tiffFile(little, page(31, 17), append(page(1, 1), entry{0x112, 3, 6})), "tiff", 1, 2},
 	} {
 		want := &inspect.Image{Format: c.format, Width: 31, Height: 17, Orientation: c.orientation, Frames: c.frames}
-		if diff := diffImage(want, inspected(t, name, c.content).Image); diff != "" {
+		if diff := cmp.Diff(want, inspected(t, name, c.content).Image); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-}
-
-func diffImage(want, got *inspect.Image) string {
-	return cmp.Diff(want, got, cmpopts.IgnoreUnexported(inspect.Image{}))
 }
 
 // What a header says is not judged: the largest picture that a format can name is an answer.
@@ -257,6 +252,10 @@ func TestP7BrokenImages(t *testing.T) {
 			tiffFile(binary.BigEndian, page(31, 17), page(1, 1))[:8+2+24+4+2+12],
 			&inspect.Image{Format: "tiff", Width: 31, Height: 17, Frames: 1, Truncated: true},
 		},
+		"tiff, more pages than are counted": {
+			tiffFile(binary.LittleEndian, append([][]entry{page(31, 17)}, make([][]entry, 12_000)...)...),
+			&inspect.Image{Format: "tiff", Width: 31, Height: 17, Frames: 10_001, Truncated: true},
+		},
 		"tiff, no directory": {[]byte("II*\x00\xff\xff\xff\xff"), nil},
 		"tiff, no size":      {tiffFile(binary.BigEndian, []entry{{0x112, 3, 6}}), nil},
 		"bmp, short":         {[]byte("BM....\x00\x00\x00\x00....\x28\x00\x00\x00\x1f\x00"), nil},
@@ -268,7 +267,7 @@ func TestP7BrokenImages(t *testing.T) {
 		if !strings.HasPrefix(got.MediaType, "image/") {
 			t.Errorf("%s: the type is %s", name, got.MediaType)
 		}
-		if diff := diffImage(c.want, got.Image); diff != "" {
+		if diff := cmp.Diff(c.want, got.Image); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -305,7 +304,7 @@ func TestRealJPEGs(t *testing.T) {
 			want.Width, want.Height = 70, 50
 		}
 		content := readFile(t, name)
-		if diff := diffImage(want, inspected(t, name, content).Image); diff != "" {
+		if diff := cmp.Diff(want, inspected(t, name, content).Image); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 		if got := orientationOf(t, content); got != i && got != 0 {
@@ -313,7 +312,7 @@ func TestRealJPEGs(t *testing.T) {
 		}
 	}
 	want := &inspect.Image{Format: "jpeg", Width: 128, Height: 128, Orientation: 1, Frames: 1}
-	if diff := diffImage(want, inspected(t, "a.jpeg", readFile(t, "non-standard-subsample.jpeg")).Image); diff != "" {
+	if diff := cmp.Diff(want, inspected(t, "a.jpeg", readFile(t, "non-standard-subsample.jpeg")).Image); diff != "" {
 		t.Errorf("non-standard subsampling (-want +got):\n%s", diff)
 	}
 }

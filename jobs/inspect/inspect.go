@@ -12,7 +12,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 
 	"github.com/leat-dev/leat/jobs"
@@ -88,7 +87,7 @@ func (r *Result) read(src *source, meter *meter, head []byte, file jobs.File) er
 	}
 	size, err := io.CopyBuffer(io.MultiWriter(into...), src.stream(), make([]byte, chunk))
 	if err != nil {
-		return fmt.Errorf("read the file: %w", err)
+		return err
 	}
 	sum := hash.Sum(nil)
 	if size != file.Size || [sha256.Size]byte(sum) != file.SHA256 {

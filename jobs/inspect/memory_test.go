@@ -64,10 +64,12 @@ func liveHeap() uint64 {
 // P6: a file of any size and kind is inspected in the same little memory. All of the process's
 // memory is measured, so the test runs alone.
 func TestP6ConstantMemory(t *testing.T) { //nolint:paralleltest // as said
-	const size, most = 256 << 20, 2 << 20
+	const size, most = 32 << 20, 1 << 20
 	entry := "PK\x01\x02" + strings.Repeat("\x00", 20) + "\x01\x00\x00\x00" + "\x04\x00" + strings.Repeat("\x00", 16) + "name"
-	entries := uint64(size / len(entry))
-	zipTail := string(zip64Of(make([]byte, 22), entries, entries*uint64(len(entry)), 4)[0:])
+	const entries = uint64(1 << 19)
+	zipHead := zipOf(t, "", string(noise(8<<10)))
+	zipHead = zipHead[:binary.LittleEndian.Uint32(zipEnd(zipHead)[16:])]
+	zipTail := zip64Of(zipOf(t, ""), entries, entries*uint64(len(entry)), uint64(len(zipHead)))
 	gif := string(gifOf(t, 1))
 	for name, c := range map[string]struct {
 		file pattern
@@ -94,7 +96,7 @@ func TestP6ConstantMemory(t *testing.T) { //nolint:paralleltest // as said
 			func(r *inspect.Result) bool { return r.MediaType == "application/octet-stream" },
 		},
 		"gif": {
-			pattern{head: gif[:len(gif)-1], body: "\x21\xfe\x01x\x00", tail: ";"},
+			pattern{head: gif[:len(gif)-1], body: "\x21\xfe\xff" + strings.Repeat("x", 255) + "\x00", tail: ";"},
 			func(r *inspect.Result) bool { return r.Image.Frames == 1 && !r.Image.Truncated },
 		},
 		"png": {
@@ -106,11 +108,11 @@ func TestP6ConstantMemory(t *testing.T) { //nolint:paralleltest // as said
 			func(r *inspect.Result) bool { return r.Image.Frames > size/30 },
 		},
 		"jpeg": {
-			pattern{head: "\xff\xd8\xff\xe0\x00\x02", body: string(withSegments(make([]byte, 2), "Exif\x00\x00")[2:])},
+			pattern{head: "\xff\xd8\xff\xe0\x00\x02", body: string(withSegments(make([]byte, 2), "Exif\x00\x00"+strings.Repeat("x", 300))[2:])},
 			func(r *inspect.Result) bool { return r.MediaType == "image/jpeg" && r.Image == nil },
 		},
 		"zip": {
-			pattern{head: "PK\x03\x04", body: entry, times: int64(entries), tail: zipTail},
+			pattern{head: string(zipHead), body: strings.Repeat(entry, 1<<10), times: int64(entries) >> 10, tail: string(zipTail)},
 			func(r *inspect.Result) bool { return r.Archive.Entries == int64(entries) && !r.Archive.Truncated },
 		},
 		"tar": {
@@ -124,6 +126,7 @@ func TestP6ConstantMemory(t *testing.T) { //nolint:paralleltest // as said
 	} {
 		file := &c.file
 		if file.times == 0 {
+			file.body = strings.Repeat(file.body, max(1<<15/len(file.body), 1))
 			file.times = size / int64(len(file.body))
 		}
 		run := newPatternRun(t, name, file)

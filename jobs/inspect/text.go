@@ -136,7 +136,11 @@ func (c *lineCounter) add(p []byte) {
 	c.lf += int64(bytes.Count(p, []byte{'\n'}))
 	if cr := bytes.Count(p, []byte{'\r'}); cr > 0 {
 		c.cr += int64(cr)
-		c.crlf += int64(bytes.Count(p, []byte("\r\n")))
+		for i := range p[1:] {
+			if p[i] == '\r' && p[i+1] == '\n' {
+				c.crlf++
+			}
+		}
 	}
 	c.last, c.some = p[len(p)-1], true
 }

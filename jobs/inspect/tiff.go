@@ -83,12 +83,12 @@ func (i *Image) note(tag uint16, value int64) {
 }
 
 // orient takes the orientation from a part of the file that is EXIF data, the first that there is.
-func (i *Image) orient(src *source, off, end int64) {
+func (i *picture) orient(off, end int64) {
 	if i.oriented {
 		return
 	}
 	i.oriented = true
-	t, first, ok := openTIFF(newCursor(src, off, min(end, src.size())))
+	t, first, ok := openTIFF(newCursor(i.src, off, min(end, i.src.size())))
 	if !ok {
 		return
 	}
@@ -100,8 +100,8 @@ func (i *Image) orient(src *source, off, end int64) {
 }
 
 // readTIFF reads the first page's directory and counts the others.
-func readTIFF(image *Image, src *source) {
-	t, at, ok := openTIFF(src.whole())
+func readTIFF(image *picture) {
+	t, at, ok := openTIFF(image.src.whole())
 	if !ok {
 		return
 	}

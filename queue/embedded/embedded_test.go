@@ -68,7 +68,7 @@ func serve(t testing.TB, conn *queue.Conn, o queue.ServerOptions) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -145,7 +145,7 @@ func TestRecovers(t *testing.T) {
 	if err := conn.Enqueue(ctx, ds); err != nil {
 		t.Fatal(err)
 	}
-	id, err := raw.RPopLPush(ctx, "asynq:{q}:pending", "asynq:{q}:active").Result()
+	id, err := raw.LMove(ctx, "asynq:{q}:pending", "asynq:{q}:active", "RIGHT", "LEFT").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
