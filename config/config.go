@@ -39,7 +39,7 @@ type Options struct {
 	Migrate                  bool          `koanf:"migrate" group:"store" usage:"bring the database's schema up to date at start"`
 	MigrateDatabaseURL       string        `koanf:"migrate-database-url" group:"store" usage:"direct URL of the database for migrations, where the other leads to a pooler"`
 	RedisURL                 string        `koanf:"redis-url" group:"redis" usage:"redis://, rediss://, redis-sentinel://, or several addresses for a cluster"`
-	BlobURL                  string        `koanf:"blob-url" group:"store" usage:"where larger files lie, file:///folder"`
+	BlobURL                  string        `koanf:"blob-url" group:"blob" usage:"where larger files lie, file:///folder"`
 
 	Listen      string `koanf:"listen" group:"api,up" usage:"address on which the API listens"`
 	AdminListen string `koanf:"admin-listen" group:"serve" usage:"address of /metrics, /healthz, /readyz and /debug/pprof; off for none"`
@@ -107,6 +107,32 @@ func Default() Options {
 	}
 }
 
+// Option describes one option, for help and documentation.
+type Option struct {
+	Name    string // of the flag and in the file; EnvName gives the environment variable
+	Default string
+	Usage   string
+	Groups  []string
+	Switch  bool // takes true or false
+}
+
+// Describe lists the options with the given defaults, in the order in which they are declared.
+func Describe(defaults Options) []Option {
+	var list []Option
+	values := reflect.ValueOf(defaults)
+	for i := range values.NumField() {
+		tag := values.Type().Field(i).Tag
+		if tag.Get("group") == "" {
+			continue // only in the file
+		}
+		list = append(list, Option{
+			Name: tag.Get("koanf"), Default: format(values.Field(i).Interface()), Usage: tag.Get("usage"),
+			Groups: strings.Split(tag.Get("group"), ","), Switch: values.Field(i).Kind() == reflect.Bool,
+		})
+	}
+	return list
+}
+
 // Loader binds a program's options to its flags.
 type Loader struct {
 	flags    *pflag.FlagSet
@@ -118,19 +144,16 @@ type Loader struct {
 func Bind(flags *pflag.FlagSet, defaults Options, groups ...string) *Loader {
 	l := &Loader{flags: flags, defaults: defaults}
 	flags.String("config", "", "YAML file with options by their flags' names")
-	values := reflect.ValueOf(defaults)
-	for i := range values.NumField() {
-		field := values.Type().Field(i)
-		if !slices.ContainsFunc(strings.Split(field.Tag.Get("group"), ","), func(g string) bool { return slices.Contains(groups, g) }) {
+	for _, o := range Describe(defaults) {
+		if !slices.ContainsFunc(o.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
 			continue
 		}
-		name, usage := field.Tag.Get("koanf"), field.Tag.Get("usage")
-		l.names = append(l.names, name)
-		if values.Field(i).Kind() == reflect.Bool {
-			flags.Bool(name, values.Field(i).Bool(), usage)
-			continue
+		l.names = append(l.names, o.Name)
+		if o.Switch {
+			flags.Bool(o.Name, o.Default == "true", o.Usage)
+		} else {
+			flags.String(o.Name, o.Default, o.Usage)
 		}
-		flags.String(name, format(values.Field(i).Interface()), usage)
 	}
 	return l
 }

@@ -28,7 +28,7 @@ func Command(env app.Env, open app.Opener, specs func(map[string]config.Kind) (*
 		Short: "Takes in files over HTTP and commits a job for each",
 		Args:  cobra.NoArgs,
 	}
-	loader := config.Bind(cmd.Flags(), config.Default(), "store", "redis", "api", "serve")
+	loader := config.Bind(cmd.Flags(), config.Default(), "store", "redis", "blob", "api", "serve")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		opts, err := loader.Load(env.LookupEnv)
 		if err != nil {

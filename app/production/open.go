@@ -60,6 +60,7 @@ func open(ctx context.Context, res *app.Resources) error {
 	res.Store = db
 	res.OnClose("the store", db.Close)
 
+	queue.RouteDriverLogs(res.Log)
 	conn, err := queue.Open(opts.RedisURL)
 	if err != nil {
 		return fmt.Errorf("redis-url: %w", err)

@@ -31,7 +31,7 @@ func Command(env app.Env, open app.Opener, kinds func(map[string]config.Kind) (*
 		Short: "Takes jobs and runs their handlers",
 		Args:  cobra.NoArgs,
 	}
-	loader := config.Bind(cmd.Flags(), config.Default(), "store", "redis", "worker", "serve")
+	loader := config.Bind(cmd.Flags(), config.Default(), "store", "redis", "blob", "worker", "serve")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		opts, err := loader.Load(env.LookupEnv)
 		if err != nil {

@@ -63,8 +63,9 @@ func Build(tb testserver.TB, pkg string, race bool) string {
 	return bin
 }
 
-// start runs the program with nothing of this process's environment but PATH and HOME.
-func start(tb testserver.TB, name, bin string, args []string, env map[string]string) *Process {
+// Start runs a program with nothing of this process's environment but PATH and HOME, and follows
+// its log on standard error.
+func Start(tb testserver.TB, name, bin string, args []string, env map[string]string) *Process {
 	tb.Helper()
 	p := &Process{Name: name, tb: tb, done: make(chan struct{}), waiting: map[chan Line]func(Line) bool{}}
 	p.cmd = exec.Command(bin, args...)

@@ -139,7 +139,7 @@ func (s *System) run(role string, env map[string]string, opts []Option) *Process
 	for _, o := range opts {
 		o(env)
 	}
-	return start(s.tb, name, s.program, []string{role}, env)
+	return Start(s.tb, name, s.program, []string{role}, env)
 }
 
 // States counts the jobs by state.

@@ -1,0 +1,158 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/leat-dev/leat/app"
+	"github.com/leat-dev/leat/config"
+	"github.com/leat-dev/leat/jobs"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// journal notes what happens, in order.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) note(line string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, line)
+}
+
+func (j *journal) service(name string, ends error) app.Service {
+	return app.Service{Name: name, Run: func(ctx context.Context) error {
+		if ends != nil {
+			return ends
+		}
+		<-ctx.Done()
+		j.note(name)
+		return nil
+	}}
+}
+
+func TestServicesStopLastFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- app.Serve(ctx, quiet, []app.Service{j.service("dispatch", nil), j.service("worker", nil), j.service("api", nil)})
+		}()
+		synctest.Wait()
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if diff := cmp.Diff([]string{"api", "worker", "dispatch"}, j.lines); diff != "" {
+			t.Errorf("order of stopping (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestFailedServiceStopsTheOthers(t *testing.T) {
+	t.Parallel()
+	j := &journal{}
+	broken := errors.New("broken")
+	err := app.Serve(t.Context(), quiet, []app.Service{j.service("dispatch", nil), j.service("worker", broken), j.service("api", nil)})
+	if !errors.Is(err, broken) {
+		t.Errorf("Serve: %v, want it to say what broke", err)
+	}
+	if diff := cmp.Diff([]string{"api", "dispatch"}, j.lines); diff != "" {
+		t.Errorf("stopped (-want +got):\n%s", diff)
+	}
+}
+
+func TestServiceThatEndsByItselfIsAFailure(t *testing.T) {
+	t.Parallel()
+	gone := app.Service{Name: "gone", Run: func(context.Context) error { return nil }}
+	if err := app.Serve(t.Context(), quiet, []app.Service{gone}); err == nil {
+		t.Error("Serve returned nil although nobody asked for a stop")
+	}
+}
+
+// run runs a program that does what act does.
+func run(act func(cmd *cobra.Command, args []string) error, children map[string]app.Child, args ...string) (code int, stderr string) {
+	var out bytes.Buffer
+	root := &cobra.Command{Use: "program", RunE: act, Args: cobra.NoArgs}
+	root.Flags().Bool("flag", false, "")
+	env := app.Env{Args: args, LookupEnv: func(string) (string, bool) { return "", false }, Stdin: &bytes.Buffer{}, Stdout: &out, Stderr: &out}
+	return app.Main(root, env, children), out.String()
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		err  error
+		args []string
+		code int
+		says string
+	}{
+		{"success", nil, []string{"--flag"}, 0, ""},
+		{"failure", errors.New("no disk"), nil, 1, "program: no disk\n"},
+		{"its own code, quietly", &app.ExitError{Code: 7}, nil, 7, ""},
+		{"unknown flag", nil, []string{"--nonsense"}, 2, "program: unknown flag: --nonsense\nTry 'program --help'\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			code, says := run(func(*cobra.Command, []string) error { return c.err }, nil, c.args...)
+			if code != c.code || says != c.says {
+				t.Errorf("code %d, %q; want %d, %q", code, says, c.code, c.says)
+			}
+		})
+	}
+}
+
+func TestChildModeRunsAChildInsteadOfTheProgram(t *testing.T) {
+	t.Parallel()
+	var got []string
+	children := map[string]app.Child{"decode": func(_ context.Context, env app.Env) error { got = slices.Clone(env.Args); return nil }}
+	program := func(*cobra.Command, []string) error { return errors.New("the program ran") }
+	if code, says := run(program, children, app.ChildArg, "decode", "--limit", "5"); code != 0 {
+		t.Fatalf("code %d: %s", code, says)
+	}
+	if diff := cmp.Diff([]string{"--limit", "5"}, got); diff != "" {
+		t.Errorf("the child's arguments (-want +got):\n%s", diff)
+	}
+	if code, _ := run(program, children, app.ChildArg, "unknown"); code != 2 {
+		t.Errorf("code %d for an unknown child, want 2", code)
+	}
+}
+
+func TestConfigurationChangesKinds(t *testing.T) {
+	t.Parallel()
+	specs, err := jobs.NewSpecs("a", jobs.Spec{Name: "a", Version: 1}, jobs.Spec{Name: "b", Version: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := 0.0
+	changed, err := app.Configure(specs, map[string]config.Kind{"a": {MaxAttempts: 2, RetryJitter: &none, Concurrency: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := changed.Get("a")
+	b, _ := changed.Get("b")
+	if a.Retry.MaxAttempts != 2 || a.Retry.Jitter != 0 || a.Retry.Base != jobs.DefaultRetry().Base || a.Concurrency != 3 || b.Retry != jobs.DefaultRetry() {
+		t.Errorf("a %+v, b %+v", a, b)
+	}
+	for _, wrong := range []map[string]config.Kind{{"c": {MaxAttempts: 2}}, {"a": {RetryFactor: 0.5}}} {
+		var exit *app.ExitError
+		if _, err := app.Configure(specs, wrong); !errors.As(err, &exit) || exit.Code != 2 {
+			t.Errorf("Configure(%v): %v, want a complaint about the options", wrong, err)
+		}
+	}
+}

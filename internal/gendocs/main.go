@@ -1,0 +1,96 @@
+// Command gendocs writes those pages of docs/ that are made from the code: the table of error codes
+// and the options. A test fails when they are not current.
+//
+// It may import anything of Leat; only people run it: go run ./internal/gendocs.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/leat-dev/leat/api"
+	"github.com/leat-dev/leat/config"
+	"github.com/leat-dev/leat/jobs"
+)
+
+func main() {
+	for name, text := range pages() {
+		if err := os.WriteFile(filepath.Join("docs", name), []byte(text), 0o644); err != nil { //nolint:gosec // documentation is for everybody to read
+			fmt.Fprintln(os.Stderr, "gendocs:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+// pages gives the generated pages by their file's name.
+func pages() map[string]string {
+	return map[string]string{"errors.md": errorsPage(), "configuration.md": configurationPage()}
+}
+
+const generated = "<!-- Made from the code by: go run ./internal/gendocs -->\n\n"
+
+func errorsPage() string {
+	var b strings.Builder
+	b.WriteString(generated + "# Error codes\n\n## Of requests\n\n" +
+		"A refused request is answered with `application/problem+json` (RFC 9457) and one of these codes.\n\n" +
+		"| code | status | what it means | may succeed later |\n|---|---|---|---|\n")
+	for _, c := range api.ErrorCodes() {
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s |\n", c.Code, c.Status, c.Meaning, yes(c.Retry))
+	}
+	b.WriteString("\n## Of jobs\n\nA failed job, or a failed attempt, carries one of these codes in `error.code`. Handlers of your own may add others.\n\n" +
+		"| code | what it means | tried again while attempts are left |\n|---|---|---|\n")
+	for _, c := range jobs.Codes() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Code, c.Meaning, yes(c.Retried))
+	}
+	return b.String()
+}
+
+// programs tells which programs bind a group of options.
+var programs = map[string][]string{
+	"store":  {"api", "worker", "leat migrate"},
+	"redis":  {"api", "worker"},
+	"blob":   {"api", "worker"},
+	"api":    {"api"},
+	"worker": {"worker"},
+	"serve":  {"api", "worker", "leat up"},
+	"up":     {"leat up"},
+}
+
+func configurationPage() string {
+	var b strings.Builder
+	b.WriteString(generated + "# Configuration\n\n" +
+		"Each option is a flag (`--name`), an environment variable (`LEAT_NAME`) and a key of the YAML file that\n" +
+		"`--config` or `LEAT_CONFIG` names. A flag beats the environment, which beats the file. Unknown keys and\n" +
+		"values that cannot be are refused at start, with the option's name.\n\n" +
+		"| option | environment | default | programs | |\n|---|---|---|---|---|\n")
+	for _, o := range config.Describe(config.Default()) {
+		var in []string
+		for _, g := range o.Groups {
+			for _, p := range programs[g] {
+				if !slices.Contains(in, p) {
+					in = append(in, p)
+				}
+			}
+		}
+		value := ""
+		if o.Default != "" {
+			value = "`" + o.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", o.Name, config.EnvName(o.Name), value, strings.Join(in, ", "), o.Usage)
+	}
+	b.WriteString("\n`leat up` listens on `127.0.0.1:8080`, and its admin on `127.0.0.1:9090`, unless told otherwise.\n\n" +
+		"Only the file has `kinds`, which changes what a kind brings; what is left out stays as it is:\n\n" +
+		"```yaml\nkinds:\n  inspect:\n    timeout: 10m\n    concurrency: 4      # at once in one process\n    max-attempts: 3\n" +
+		"    retry-base: 10s\n    retry-factor: 2\n    retry-cap: 1h\n    retry-jitter: 0.2\n```\n")
+	return b.String()
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
