@@ -38,12 +38,14 @@ type JobReader interface {
 type JobControl interface {
 	// Cancel cancels a job that waits, asks a running one to stop (its worker hears of it with its
 	// next heartbeat), and of a waiting one cancels what is left below it. Cancelling a job that is
-	// being cancelled or is cancelled changes nothing and succeeds; one that was asked to stop, yet
+	// being cancelled or is cancelled changes nothing of it and succeeds; one that was asked to stop, yet
 	// succeeded and waits for its children, is cancelled as any waiting one. Errors: ErrNotFound,
 	// *StateError for one that succeeded or failed.
 	Cancel(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (*jobs.Job, error)
 	// Retry makes a failed or cancelled job pending again, due now, with fresh counts of failures
-	// and losses and a new generation. Errors: ErrNotFound, *StateError for any other state.
+	// and losses and a new generation, and without the error, result, progress and artifacts of its
+	// earlier runs (DropHolds finds their blobs). Children of those runs stay, and do not count for
+	// how it settles next. Errors: ErrNotFound, *StateError for any other state.
 	Retry(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (*jobs.Job, error)
 	// CancelJobs and RetryJobs do the same to at most limit jobs that fit the filter and whose
 	// state allows it, oldest first, and return how many. Fewer than limit means: no more are left.

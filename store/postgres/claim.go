@@ -41,6 +41,9 @@ const again store.Refusal = "again"
 //
 // $1 places, $2 jobs, $3 generations, $4 claims, $5 workers, $6 kinds (joined by commas), $7 alone, $8
 // the losses after which a job must run alone.
+// The commit is not waited for to be on disk (docs/adr/0004): should Postgres die within the blink
+// until it is, the claim is undone, and so the run is refused and the job delivered again.
+//
 // It answers with a row for each request whose job there is: its place, the refusal (” granted,
 // 'again' granted before), the time, and the job as it was, with its file where it is granted.
 const claimSQL = `
@@ -66,7 +69,7 @@ WITH verdict AS MATERIALIZED (
 	FOR UPDATE OF j
 ), granted AS (
 	UPDATE jobs j SET
-		state = 'running', runs = j.runs + 1, events = j.events + 1, progress = NULL, started_at = now(),
+		state = 'running', runs = j.runs + 1, events = j.events + 1, progress = NULL, started_at = now(), finished_at = NULL,
 		worker_id = v.worker, worker_label = v.label, claim = v.new_claim, alone = v.new_alone
 	FROM verdict v WHERE j.id = v.id AND v.refusal = ''
 ), event AS (
@@ -75,7 +78,7 @@ WITH verdict AS MATERIALIZED (
 		least(failures + 1, max_attempts) || '}')::json
 	FROM verdict WHERE refusal = ''
 )
-SELECT j.ord, j.refusal, now(), ` + jobColumns + `, ` + fileColumns + `
+SELECT j.ord, j.refusal, now(), set_config('synchronous_commit', 'off', true), ` + jobColumns + `, ` + fileColumns + `
 FROM verdict j LEFT JOIN files f ON f.id = j.file_id AND j.refusal IN ('', 'again')`
 
 func (s *Store) claimTogether(ctx context.Context, reqs []store.ClaimRequest) ([]group.Verdict[store.Claimed], error) {
@@ -122,7 +125,7 @@ func scanClaimed(rows pgx.Rows) (int, store.Claimed, error) {
 		job     jobScan
 		file    fileScan
 	)
-	targets := append([]any{&place, (*string)(&claimed.Refused), &now}, job.targets()...)
+	targets := append([]any{&place, (*string)(&claimed.Refused), &now, nil}, job.targets()...)
 	if err := rows.Scan(append(targets, file.targets()...)...); err != nil {
 		return 0, store.Claimed{}, err
 	}

@@ -14,22 +14,29 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
+// The statements below lock jobs by their IDs alone, and judge what they have locked: a condition on
+// the state beside the ID could make the planner read the index of all jobs in that state.
+
 // cancelSQL cancels those of the jobs $2 (of tenant $3, unless that is NULL) that wait, and asks
 // the running ones to stop. $1 is the writer. It answers with a row for each job that it changed:
 // the state in which that was, and its parent.
+//
+// What a CHECK ties together all comes from job, which has it under the lock: where another commit
+// came first, Postgres checks the new row against the columns of the old one before it reads it anew.
 const cancelSQL = `
-WITH job AS MATERIALIZED (
-	SELECT id, tenant, parent_id, queue, events, state FROM jobs
-	WHERE id = ANY ($2::uuid[]) AND tenant = coalesce($3, tenant)
+WITH known AS MATERIALIZED (
+	SELECT id, tenant, parent_id, queue, events, state, worker_id, claim, cancel_requested
+	FROM jobs WHERE id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE
+), job AS MATERIALIZED (
+	SELECT * FROM known
+	WHERE tenant = coalesce($3, tenant)
 		AND (state IN ('pending', 'retrying', 'waiting') OR state = 'running' AND NOT cancel_requested)
-	ORDER BY id
-	FOR UPDATE
 ), moved AS (
 	UPDATE jobs j SET
-		state = CASE WHEN job.state = 'running' THEN j.state ELSE 'cancelled' END,
-		finished_at = CASE WHEN job.state = 'running' THEN j.finished_at ELSE now() END,
+		state = CASE WHEN job.state = 'running' THEN job.state ELSE 'cancelled' END,
+		worker_id = job.worker_id, claim = job.claim,
+		finished_at = CASE WHEN job.state = 'running' THEN NULL ELSE now() END,
 		cancel_requested = j.cancel_requested OR job.state = 'running',
-		cancelling = job.state = 'waiting',
 		events = j.events + 1
 	FROM job WHERE j.id = job.id
 ), event AS (
@@ -59,11 +66,10 @@ func scanCancelled(row pgx.CollectableRow) (cancelled, error) {
 // Artifacts of a success that was undone by its children go; their blobs become as if held by a run
 // that is over, for DropHolds to find. Children stay. It answers with the jobs.
 const retrySQL = `
-WITH job AS MATERIALIZED (
-	SELECT id, tenant, events FROM jobs
-	WHERE id = ANY ($1::uuid[]) AND tenant = $2 AND state IN ('failed', 'cancelled')
-	ORDER BY id
-	FOR UPDATE
+WITH known AS MATERIALIZED (
+	SELECT id, tenant, state, events FROM jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+), job AS MATERIALIZED (
+	SELECT * FROM known WHERE tenant = $2 AND state IN ('failed', 'cancelled')
 ), artifact AS (
 	DELETE FROM artifacts a USING job WHERE a.job_id = job.id RETURNING a.job_id, a.blob_key
 ), blob AS (
@@ -71,7 +77,7 @@ WITH job AS MATERIALIZED (
 	FROM artifact a WHERE b.key = a.blob_key
 ), moved AS (
 	UPDATE jobs j SET state = 'pending', generation = j.generation + 1, run_at = now(), events = j.events + 1,
-		failures = 0, losses = 0, cancel_requested = false, cancelling = false, progress = NULL, finished_at = NULL,
+		failures = 0, losses = 0, cancel_requested = false, progress = NULL, finished_at = NULL,
 		error_code = NULL, error_message = NULL, result = NULL
 	FROM job WHERE j.id = job.id
 ), event AS (
@@ -157,24 +163,17 @@ const portionSize = 1000
 // cancelBelow cancels the open children of jobs that have been cancelled, level by level. What it
 // does not reach is left to SettleParents.
 func (s *Store) cancelBelow(ctx context.Context, tenant jobs.Tenant, parents []uuid.UUID) error {
-	const children = `SELECT c.id FROM jobs p JOIN jobs c ON ` + openChild + `
-		WHERE p.id = ANY ($1::uuid[]) AND p.cancelling AND NOT (c.state = 'running' AND c.cancel_requested) LIMIT $2`
-	if len(parents) == 0 {
-		return nil
-	}
-	for {
+	const children = `SELECT c.id FROM unnest($1::uuid[]) p (id) JOIN jobs c ON ` + openChild + untold + ` LIMIT $2`
+	for len(parents) > 0 {
 		list, err := read(ctx, s, "cancel children", scanID, children, ids(parents), portionSize)
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			_, err := s.exec(ctx, "cancel children", allCancelledSQL)
+		if err != nil || len(list) == 0 {
 			return err
 		}
 		if _, err := s.cancel(ctx, tenant, list); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // retry makes failed and cancelled jobs pending again.
@@ -226,13 +225,12 @@ func (s *Store) bulk(ctx context.Context, tenant jobs.Tenant, filter store.JobFi
 func oldest(tenant jobs.Tenant, filter store.JobFilter, states []jobs.State, limit int) (string, []any) {
 	filter.State = ""
 	w := where(tenant, filter)
-	n := w.arg(limit)
 	parts := make([]string, len(states))
 	for i, state := range states {
-		parts[i] = fmt.Sprintf("(SELECT j.id FROM jobs j WHERE %s AND j.state = '%s' ORDER BY j.id LIMIT %s)", w, state, n)
+		parts[i] = fmt.Sprintf("(SELECT j.id FROM jobs j WHERE %s AND j.state = '%s' ORDER BY j.id LIMIT %d)", w, state, limit)
 		if state == jobs.Running {
 			parts[i] = strings.Replace(parts[i], " ORDER", " AND NOT j.cancel_requested ORDER", 1)
 		}
 	}
-	return strings.Join(parts, " UNION ALL ") + " ORDER BY id LIMIT " + n, w.args
+	return fmt.Sprintf("SELECT id FROM (%s) j ORDER BY id LIMIT %d", strings.Join(parts, " UNION ALL "), limit), w.args
 }

@@ -130,7 +130,7 @@ WITH run AS MATERIALIZED (
 			WHEN 'failed' THEN 'failed'
 			WHEN 'cancelled' THEN 'cancelled'
 			WHEN 'succeeded' THEN CASE WHEN r.spawns OR EXISTS (
-				SELECT FROM jobs c WHERE c.parent_id = j.id AND c.state IN ('pending', 'running', 'retrying', 'waiting')
+				SELECT FROM jobs c WHERE ` + open + ` AND c.parent_id = j.id
 			) THEN 'waiting' ELSE 'succeeded' END
 			ELSE CASE WHEN j.cancel_requested THEN 'cancelled' WHEN r.outcome = 'retry' THEN 'retrying' ELSE 'pending' END
 		END AS state
@@ -162,7 +162,7 @@ const recordRuns = `attempt AS (
 ), event AS (
 	INSERT INTO events (job_id, seq, tenant, type, data)
 	SELECT id, events + 1, tenant, 'ended', ('{"outcome":"' || outcome || '","state":"' || state || '"' ||
-		coalesce(',"error_code":' || to_json(error_code), '') ||
+		coalesce(',"code":' || to_json(error_code), '') ||
 		CASE WHEN state = 'retrying' THEN ',"delay_ms":' || delay / 1000 ELSE '' END || '}')::json
 	FROM run
 ), counted AS (
@@ -198,13 +198,17 @@ func (s *Store) recordEnds(ctx context.Context, ends []store.RunEnd) (done []end
 	defer func() { s.endWriters <- writer }()
 	args := endArgs(ends, writer)
 	if !slices.ContainsFunc(ends, bringsMore) {
-		return read(ctx, s, "end", scanEnded, endSQL, args...)
+		err = s.do(ctx, "end", func(ctx context.Context) error {
+			done, err = prepared(ctx, s.pool, scanEnded, endSQL, args...)
+			return err
+		})
+		return done, err
 	}
 	if err := s.knowQueues(ctx, childQueues(ends)); err != nil {
 		return nil, err
 	}
 	err = s.tx(ctx, "end", func(ctx context.Context, tx pgx.Tx) error {
-		if done, err = query(ctx, tx, scanEnded, endSQL, args...); err != nil {
+		if done, err = prepared(ctx, tx, scanEnded, endSQL, args...); err != nil {
 			return err
 		}
 		return addProducts(ctx, tx, ends, done, writer)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/puddle/v2"
 
 	"github.com/leat-dev/leat/store"
 	"github.com/leat-dev/leat/store/group"
@@ -73,7 +74,7 @@ func isUnavailable(err error) bool {
 	for _, gone := range []error{
 		context.DeadlineExceeded, context.Canceled, // of the store's own contexts: the caller's lives
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
-		pgconn.ErrConnClosed, pgx.ErrTxClosed,
+		pgconn.ErrConnClosed, pgx.ErrTxClosed, puddle.ErrClosedPool,
 		group.ErrClosed, group.ErrNoVerdict,
 	} {
 		if errors.Is(err, gone) {

@@ -50,9 +50,10 @@ func parsePlace(text string) (p place, err error) {
 // is still open: one with a smaller number can no longer appear.
 func (s *Store) EventsAfter(ctx context.Context, position string, limit int) ([]store.FeedEvent, string, error) {
 	const sql = `
-		SELECT xid::text, job_id, seq, tenant, type, at, data FROM events
-		WHERE xid >= $1::text::xid8 AND xid < pg_snapshot_xmin(pg_current_snapshot()) AND (xid, job_id, seq) > ($1::text::xid8, $2, $3)
-		ORDER BY xid, job_id, seq LIMIT $4`
+		SELECT e.xid, e.job_id, e.seq, e.tenant, e.type, e.at, e.data FROM events e
+		WHERE e.xid >= $1 AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+			AND (e.xid, e.job_id, e.seq) > ($1, $2, $3)
+		ORDER BY e.xid, e.job_id, e.seq LIMIT $4`
 	at, err := parsePlace(position)
 	if err != nil {
 		return nil, "", fmt.Errorf("postgres: %w: %q", err, position)
@@ -60,18 +61,13 @@ func (s *Store) EventsAfter(ctx context.Context, position string, limit int) ([]
 	list, err := read(ctx, s, "feed", func(row pgx.CollectableRow) (store.FeedEvent, error) {
 		var (
 			e    store.FeedEvent
-			xid  string
 			data []byte
 		)
-		err := row.Scan(&xid, (*[16]byte)(&e.JobID), &e.Seq, (*string)(&e.Tenant), (*string)(&e.Type), &e.At, &data)
-		if err != nil {
-			return e, err
-		}
+		err := row.Scan(&at.xid, (*[16]byte)(&e.JobID), &e.Seq, (*string)(&e.Tenant), (*string)(&e.Type), &e.At, &data)
 		e.Data = json.RawMessage(data)
 		at.job, at.seq = e.JobID, e.Seq
-		at.xid, err = strconv.ParseUint(xid, 10, 64)
 		return e, err
-	}, sql, strconv.FormatUint(at.xid, 10), [16]byte(at.job), at.seq, limit)
+	}, sql, at.xid, [16]byte(at.job), at.seq, limit)
 	if err != nil || len(list) == 0 {
 		return nil, position, err
 	}

@@ -76,7 +76,7 @@ func (s *Store) Leave(ctx context.Context, worker uuid.UUID) error {
 
 // Cordon tells a process to take nothing new for a while.
 func (s *Store) Cordon(ctx context.Context, worker uuid.UUID, d time.Duration) error {
-	const sql = `UPDATE workers SET cordon_until = CASE WHEN $2 > 0 THEN now() + $2 * interval '1 microsecond' END WHERE id = $1`
+	const sql = `UPDATE workers SET cordon_until = CASE WHEN $2::bigint > 0 THEN now() + $2 * interval '1 microsecond' END WHERE id = $1`
 	n, err := s.exec(ctx, "cordon", sql, [16]byte(worker), d.Microseconds())
 	if err == nil && n == 0 {
 		return store.ErrWorkerGone

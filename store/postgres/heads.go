@@ -44,12 +44,12 @@ func scanDelivery(row pgx.CollectableRow) (store.Delivery, error) {
 func (s *Store) Redeliver(ctx context.Context, fence store.Lease, stuck []store.Delivery) ([]store.Delivery, error) {
 	const sql = `
 		WITH job AS MATERIALIZED (
-			SELECT j.id FROM unnest($1::uuid[], $2::int[]) d (id, generation)
-				JOIN jobs j ON j.id = d.id AND j.generation = d.generation AND j.state IN ('pending', 'retrying')
+			SELECT j.id, j.state FROM unnest($1::uuid[], $2::int[]) d (id, generation)
+				JOIN jobs j ON j.id = d.id AND j.generation = d.generation
 			ORDER BY j.id
 			FOR UPDATE OF j
 		)
-		UPDATE jobs j SET generation = j.generation + 1 FROM job WHERE j.id = job.id
+		UPDATE jobs j SET generation = j.generation + 1 FROM job WHERE j.id = job.id AND job.state IN ('pending', 'retrying')
 		RETURNING j.id, j.generation, j.queue`
 	jobIDs, generations := make(uuidArray, len(stuck)), make([]int, len(stuck))
 	for i, d := range stuck {
@@ -66,8 +66,9 @@ func (s *Store) Redeliver(ctx context.Context, fence store.Lease, stuck []store.
 // HandBack returns a delivery that was not claimed.
 func (s *Store) HandBack(ctx context.Context, job uuid.UUID, generation int, delay time.Duration) error {
 	const sql = `
-		UPDATE jobs SET generation = generation + 1, run_at = now() + $3 * interval '1 microsecond'
-		WHERE id = $1 AND generation = $2 AND state IN ('pending', 'retrying')`
+		WITH job AS MATERIALIZED (SELECT id, state FROM jobs WHERE id = $1 AND generation = $2 FOR UPDATE)
+		UPDATE jobs j SET generation = j.generation + 1, run_at = now() + $3 * interval '1 microsecond'
+		FROM job WHERE j.id = job.id AND job.state IN ('pending', 'retrying')`
 	_, err := s.exec(ctx, "hand back", sql, [16]byte(job), generation, max(delay, 0).Microseconds())
 	return err
 }

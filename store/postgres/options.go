@@ -117,7 +117,8 @@ func (o *Options) sessionParams() map[string]string {
 		// empty would read them from end to end until they are analyzed, long after they have grown.
 		"enable_seqscan": "off",
 		// Those penalties would make the compiler think that a plan is worth its while.
-		"jit": "off",
+		"jit":             "off",
+		"plan_cache_mode": "force_generic_plan",
 	}
 }
 

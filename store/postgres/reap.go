@@ -93,9 +93,13 @@ SELECT state, parent_id FROM run`
 
 // lose takes runs back and returns how many, and the parents of the jobs that ended with it.
 func (s *Store) lose(ctx context.Context, tx pgx.Tx, runs []store.RunRef) (int, []uuid.UUID, error) {
-	jobIDs, claims := make(uuidArray, len(runs)), make(uuidArray, len(runs))
-	for i, run := range runs {
-		jobIDs[i], claims[i] = run.JobID, run.Claim
+	var jobIDs, claims uuidArray
+	seen := make(map[store.RunRef]bool, len(runs))
+	for _, run := range runs {
+		if !seen[run] {
+			jobIDs, claims = append(jobIDs, run.JobID), append(claims, run.Claim)
+		}
+		seen[run] = true
 	}
 	n := 0
 	parents, err := query(ctx, tx, func(row pgx.CollectableRow) (parent uuid.UUID, err error) {

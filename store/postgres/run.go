@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // maxTries bounds how often what Postgres gave up as a deadlock's victim is done.
@@ -36,25 +37,20 @@ func (s *Store) once(ctx context.Context, fn func(context.Context) error) error 
 	return fn(ctx)
 }
 
-// exec runs a statement that answers with nothing but how many rows it touched.
-func (s *Store) exec(ctx context.Context, what, sql string, args ...any) (int, error) {
-	var n int64
-	err := s.do(ctx, what, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, sql, args...)
-		n = tag.RowsAffected()
-		return err
-	})
-	return int(n), err
-}
+// planned has a statement planned each time it runs, for the tables as they are. Those that go
+// without it are prepared once for each connection, and keep a plan that may have been made when
+// the tables were empty: they are the ones that run so often that planning would cost, and leave the
+// planner no choice (equality on a unique index).
+const planned = pgx.QueryExecModeCacheDescribe
 
 // querier is a pool or a transaction.
 type querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// query runs a statement on q and reads each row of its answer.
-func query[T any](ctx context.Context, q querier, scan func(pgx.CollectableRow) (T, error), sql string, args ...any) ([]T, error) {
+// prepared runs a statement on q and reads each row of its answer.
+func prepared[T any](ctx context.Context, q querier, scan func(pgx.CollectableRow) (T, error), sql string, args ...any) ([]T, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
@@ -62,7 +58,12 @@ func query[T any](ctx context.Context, q querier, scan func(pgx.CollectableRow) 
 	return pgx.CollectRows(rows, scan)
 }
 
-// read runs a statement by itself and reads each row of its answer.
+// query runs a statement on q, planned for now, and reads each row of its answer.
+func query[T any](ctx context.Context, q querier, scan func(pgx.CollectableRow) (T, error), sql string, args ...any) ([]T, error) {
+	return prepared(ctx, q, scan, sql, append([]any{planned}, args...)...)
+}
+
+// read runs a statement by itself, planned for now, and reads each row of its answer.
 func read[T any](ctx context.Context, s *Store, what string, scan func(pgx.CollectableRow) (T, error), sql string, args ...any) ([]T, error) {
 	var all []T
 	err := s.do(ctx, what, func(ctx context.Context) (err error) {
@@ -70,6 +71,17 @@ func read[T any](ctx context.Context, s *Store, what string, scan func(pgx.Colle
 		return err
 	})
 	return all, err
+}
+
+// exec runs a statement by itself, planned for now, and returns how many rows it touched.
+func (s *Store) exec(ctx context.Context, what, sql string, args ...any) (int, error) {
+	var n int64
+	err := s.do(ctx, what, func(ctx context.Context) error {
+		tag, err := s.pool.Exec(ctx, sql, append([]any{planned}, args...)...)
+		n = tag.RowsAffected()
+		return err
+	})
+	return int(n), err
 }
 
 // tx runs fn in a transaction, which is committed when it returns nil.

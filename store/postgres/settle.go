@@ -10,8 +10,17 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-// openChild is the condition that row c of jobs is a child of row p that has not ended.
-const openChild = `c.parent_id = p.id AND c.state IN ('pending', 'running', 'retrying', 'waiting')`
+const (
+	// open is the condition that row c of jobs is somebody's child and has not ended.
+	open = `c.parent_id IS NOT NULL AND c.state IN ('pending', 'running', 'retrying', 'waiting')`
+	// openChild is the same for the children of row p.
+	openChild = open + ` AND c.parent_id = p.id`
+	// hasOpen is the condition that row p has such a child. OFFSET keeps the planner from joining
+	// all with all.
+	hasOpen = `EXISTS (SELECT FROM jobs c WHERE ` + openChild + ` OFFSET 0)`
+	// untold leaves out those that were asked to stop.
+	untold = ` AND NOT (c.state = 'running' AND c.cancel_requested)`
+)
 
 // settleSQL moves those of the jobs $2 that wait and have no open child to where jobs.SettleParent
 // says. Only the children of the latest run can fail it: a job that was retried by hand is not held
@@ -23,7 +32,7 @@ WITH parent AS MATERIALIZED (
 	SELECT p.id, p.tenant, p.queue, p.parent_id, p.events, p.fail_with_children,
 		(SELECT count(*) FROM jobs c WHERE c.parent_id = p.id AND c.state = 'failed' AND c.created_at >= p.started_at) AS failed
 	FROM jobs p
-	WHERE p.id = ANY ($2::uuid[]) AND p.state = 'waiting' AND NOT EXISTS (SELECT FROM jobs c WHERE ` + openChild + `)
+	WHERE p.id = ANY ($2::uuid[]) AND p.state = 'waiting' AND NOT ` + hasOpen + `
 	ORDER BY p.id
 	FOR UPDATE OF p
 ), verdict AS MATERIALIZED (
@@ -89,7 +98,7 @@ func (s *Store) SettleParents(ctx context.Context, fence store.Lease, limit int)
 
 // settleWaiting settles at most limit waiting jobs that have no open child, and what is above them.
 func (s *Store) settleWaiting(ctx context.Context, fence store.Lease, limit int) (int, error) {
-	const sql = `SELECT p.id FROM jobs p WHERE p.state = 'waiting' AND NOT EXISTS (SELECT FROM jobs c WHERE ` + openChild + `)
+	const sql = `SELECT p.id FROM jobs p WHERE p.state = 'waiting' AND NOT ` + hasOpen + `
 		ORDER BY p.id LIMIT $1`
 	var parents []uuid.UUID
 	n := 0
@@ -109,11 +118,19 @@ func (s *Store) settleWaiting(ctx context.Context, fence store.Lease, limit int)
 	return n, nil
 }
 
-// cancelLeft cancels at most limit open children of jobs that were cancelled while they waited for
-// them, and forgets about those jobs that have none left.
+// cancelLeft cancels at most limit open children of cancelled jobs. It steps from one job with open
+// children to the next, so that it does not read all children.
 func (s *Store) cancelLeft(ctx context.Context, fence store.Lease, limit int) (int, error) {
-	const left = `SELECT c.id FROM jobs p JOIN jobs c ON ` + openChild + `
-		WHERE p.cancelling AND NOT (c.state = 'running' AND c.cancel_requested) LIMIT $1`
+	const left = `
+		WITH RECURSIVE parent (id) AS (
+			(SELECT c.parent_id FROM jobs c WHERE ` + open + ` ORDER BY c.parent_id LIMIT 1)
+			UNION ALL
+			SELECT (SELECT c.parent_id FROM jobs c WHERE ` + open + ` AND c.parent_id > parent.id ORDER BY c.parent_id LIMIT 1)
+			FROM parent WHERE parent.id IS NOT NULL
+		), p AS MATERIALIZED (
+			SELECT jobs.id FROM parent JOIN jobs ON jobs.id = parent.id WHERE jobs.state = 'cancelled'
+		)
+		SELECT c.id FROM p JOIN jobs c ON ` + openChild + untold + ` LIMIT $1`
 	n := 0
 	err := s.fenced(ctx, "cancel children", fence, func(ctx context.Context, tx pgx.Tx) error {
 		children, err := query(ctx, tx, scanID, left, limit)
@@ -124,19 +141,5 @@ func (s *Store) cancelLeft(ctx context.Context, fence store.Lease, limit int) (i
 		n = len(cancelled)
 		return err
 	})
-	if err != nil {
-		return 0, err
-	}
-	return n, s.fenced(ctx, "cancel children", fence, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, allCancelledSQL)
-		return err
-	})
+	return n, err
 }
-
-// allCancelledSQL ends the cancelling of jobs that have no open child left.
-const allCancelledSQL = `
-UPDATE jobs p SET cancelling = false
-FROM (
-	SELECT p.id FROM jobs p WHERE p.cancelling AND NOT EXISTS (SELECT FROM jobs c WHERE ` + openChild + `) ORDER BY p.id FOR UPDATE
-) done
-WHERE p.id = done.id`

@@ -13,8 +13,8 @@ func (s *Store) PruneJobs(ctx context.Context, age time.Duration, limit int) (n 
 	const old = `
 		SELECT p.id FROM jobs p
 		WHERE p.finished_at < now() - $1 * interval '1 microsecond'
-			AND NOT EXISTS (SELECT FROM jobs c WHERE ` + openChild + `)
-			AND NOT EXISTS (SELECT FROM jobs up WHERE up.id = p.parent_id AND up.finished_at IS NULL)
+			AND NOT ` + hasOpen + `
+			AND NOT EXISTS (SELECT FROM jobs up WHERE up.id = p.parent_id AND up.finished_at IS NULL OFFSET 0)
 		ORDER BY p.finished_at, p.id LIMIT $2
 		FOR UPDATE SKIP LOCKED`
 	err = s.tx(ctx, "prune jobs", func(ctx context.Context, tx pgx.Tx) error {
@@ -41,13 +41,13 @@ func deleteJobs(ctx context.Context, tx pgx.Tx, doomed []uuid.UUID) ([]uuid.UUID
 				attempt AS (DELETE FROM attempts WHERE job_id = ANY ($1::uuid[]))
 			DELETE FROM artifacts WHERE job_id = ANY ($1::uuid[]) RETURNING blob_key`
 		job  = `DELETE FROM jobs WHERE id = ANY ($1::uuid[]) RETURNING file_id`
-		file = `DELETE FROM files f WHERE f.id = ANY ($1::uuid[]) AND NOT EXISTS (SELECT FROM jobs j WHERE j.file_id = f.id)
+		file = `DELETE FROM files f WHERE f.id = ANY ($1::uuid[]) AND NOT EXISTS (SELECT FROM jobs j WHERE j.file_id = f.id OFFSET 0)
 			RETURNING f.blob_key`
 		// Whoever shares a blob locks its row first, and finds it gone, or is seen here.
 		lock = `SELECT key FROM blobs WHERE key = ANY ($1::uuid[]) ORDER BY key FOR UPDATE`
 		blob = `DELETE FROM blobs b WHERE b.key = ANY ($1::uuid[])
-			AND NOT EXISTS (SELECT FROM files f WHERE f.blob_key = b.key)
-			AND NOT EXISTS (SELECT FROM artifacts a WHERE a.blob_key = b.key)
+			AND NOT EXISTS (SELECT FROM files f WHERE f.blob_key = b.key OFFSET 0)
+			AND NOT EXISTS (SELECT FROM artifacts a WHERE a.blob_key = b.key OFFSET 0)
 			RETURNING b.key`
 	)
 	ofArtifacts, err := query(ctx, tx, scanParent, records, ids(doomed))
@@ -87,9 +87,9 @@ func (s *Store) DropHolds(ctx context.Context, age time.Duration, limit int) ([]
 		WITH held AS MATERIALIZED (
 			SELECT b.key FROM blobs b
 			WHERE b.held_claim IS NOT NULL AND b.created_at < now() - $1 * interval '1 microsecond'
-				AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = b.held_job AND j.claim = b.held_claim)
-				AND NOT EXISTS (SELECT FROM files f WHERE f.blob_key = b.key)
-				AND NOT EXISTS (SELECT FROM artifacts a WHERE a.blob_key = b.key)
+				AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = b.held_job AND j.claim = b.held_claim OFFSET 0)
+				AND NOT EXISTS (SELECT FROM files f WHERE f.blob_key = b.key OFFSET 0)
+				AND NOT EXISTS (SELECT FROM artifacts a WHERE a.blob_key = b.key OFFSET 0)
 			ORDER BY b.created_at LIMIT $2
 			FOR UPDATE OF b SKIP LOCKED
 		)
@@ -99,7 +99,7 @@ func (s *Store) DropHolds(ctx context.Context, age time.Duration, limit int) ([]
 
 // Unowned returns the keys that have no row.
 func (s *Store) Unowned(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
-	const sql = `SELECT k.key FROM unnest($1::uuid[]) k (key) WHERE NOT EXISTS (SELECT FROM blobs b WHERE b.key = k.key)`
+	const sql = `SELECT k.key FROM unnest($1::uuid[]) k (key) WHERE NOT EXISTS (SELECT FROM blobs b WHERE b.key = k.key OFFSET 0)`
 	if len(keys) == 0 {
 		return nil, nil
 	}

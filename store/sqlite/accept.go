@@ -19,7 +19,7 @@ func (s *Store) Accept(ctx context.Context, tenant jobs.Tenant, uploads []store.
 	return write(ctx, s, func(ctx context.Context, t *tx) ([]store.Accepted, error) {
 		accepted := make([]store.Accepted, 0, len(uploads))
 		for i := range uploads {
-			one, err := t.accept(ctx, tenant, uuid.Nil, &uploads[i])
+			one, err := t.accept(ctx, tenant, nil, &uploads[i])
 			if err != nil {
 				return nil, err
 			}
@@ -30,8 +30,15 @@ func (s *Store) Accept(ctx context.Context, tenant jobs.Tenant, uploads []store.
 }
 
 // accept inserts a file and its job, spawned by parent where that is given.
-func (t *tx) accept(ctx context.Context, tenant jobs.Tenant, parent uuid.UUID, up *store.Upload) (store.Accepted, error) {
+func (t *tx) accept(ctx context.Context, tenant jobs.Tenant, parent *record, up *store.Upload) (store.Accepted, error) {
 	file, job := &up.File, &up.Job
+	created, parentID := t.now, uuid.Nil
+	if parent != nil {
+		parentID = parent.ID
+		if parent.StartedAt.After(created) { // the clock was set back, yet settle tells runs apart by it
+			created = parent.StartedAt
+		}
+	}
 	if err := t.own(ctx, file.BlobKey, file.StoredAt); err != nil {
 		return store.Accepted{}, err
 	}
@@ -51,8 +58,8 @@ func (t *tx) accept(ctx context.Context, tenant jobs.Tenant, parent uuid.UUID, u
 		INSERT INTO jobs (id, tenant, file_id, parent_id, kind, kind_version, queue, params, params_hash,
 			fail_with_children, max_attempts, events, run_at, created_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`,
-		key(job.ID), string(tenant), key(file.ID), keyOrNull(parent), job.Kind, job.KindVersion, job.Queue,
-		jsonOrNull(job.Params), job.ParamsHash[:], job.FailWithChildren, job.MaxAttempts, micros(runAt), micros(t.now))
+		key(job.ID), string(tenant), key(file.ID), keyOrNull(parentID), job.Kind, job.KindVersion, job.Queue,
+		jsonOrNull(job.Params), job.ParamsHash[:], job.FailWithChildren, job.MaxAttempts, micros(runAt), micros(created))
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("insert job %s: %w", job.ID, err)
 	}

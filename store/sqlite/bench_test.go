@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -23,13 +24,13 @@ func BenchmarkCycle(b *testing.B) {
 		n    int
 	}{{"1", 1}, {"16", 16}, {"64", 64}} {
 		b.Run(callers.name, func(b *testing.B) {
-			s, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(b.TempDir(), "leat.db")})
+			s, err := sqlite.Open(b.Context(), sqlite.Options{Path: filepath.Join(b.TempDir(), "leat.db")})
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer s.Close()
 			worker := jobs.NewID()
-			if err := s.Register(context.Background(), store.WorkerStatus{ID: worker}); err != nil {
+			if err := s.Register(b.Context(), store.WorkerStatus{ID: worker}); err != nil {
 				b.Fatal(err)
 			}
 			content := make([]byte, 4096)
@@ -41,7 +42,7 @@ func BenchmarkCycle(b *testing.B) {
 			for range callers.n {
 				wg.Go(func() {
 					for left.Add(-1) >= 0 {
-						if err := cycle(context.Background(), s, worker, content); err != nil {
+						if err := cycle(b.Context(), s, worker, content); err != nil {
 							b.Error(err)
 							return
 						}
@@ -66,8 +67,11 @@ func cycle(ctx context.Context, s store.Store, worker uuid.UUID, content []byte)
 	got, err := s.Claim(ctx, store.ClaimRequest{
 		JobID: up.Job.ID, Generation: 1, Claim: claim, Worker: worker, Kinds: []string{"inspect"},
 	})
-	if err != nil || got.Refused != "" {
-		panic(string(got.Refused))
+	if err != nil {
+		return err
+	}
+	if got.Refused != "" {
+		return fmt.Errorf("claim refused: %s", got.Refused)
 	}
 	_, err = s.End(ctx, store.RunEnd{JobID: up.Job.ID, Claim: claim, Outcome: jobs.RunSucceeded, Result: []byte(`{"size":4096}`)})
 	return err

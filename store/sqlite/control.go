@@ -60,8 +60,8 @@ func (t *tx) cancel(ctx context.Context, r *record) error {
 	return &store.StateError{State: r.State, Want: "cancel"}
 }
 
-// cancelBatch bounds the jobs that one transaction cancels while it goes down a family.
-const cancelBatch = 500
+// portionSize bounds the jobs that one transaction cancels or retries.
+const portionSize = 500
 
 // cancelBelow cancels the open descendants of cancelled jobs, level by level. What it does not get
 // to is left to SettleParents: those above are cancelled, and their callers are told so.
@@ -76,7 +76,7 @@ func (s *Store) cancelBelow(ctx context.Context, parents []uuid.UUID) {
 					return
 				}
 				next = append(next, waiting...)
-				if found < cancelBatch {
+				if found < portionSize {
 					break
 				}
 			}
@@ -93,7 +93,7 @@ func (s *Store) cancelChildren(ctx context.Context, parent uuid.UUID) (found int
 			SELECT id FROM jobs INDEXED BY jobs_children
 			WHERE parent_id = ? AND state IN ('pending', 'running', 'retrying', 'waiting')
 				AND (state <> 'running' OR cancel_requested = 0)
-			ORDER BY id LIMIT ?`, key(parent), cancelBatch)
+			ORDER BY id LIMIT ?`, key(parent), portionSize)
 		if err != nil {
 			return 0, fmt.Errorf("find children of job %s: %w", parent, err)
 		}
@@ -173,55 +173,80 @@ func (t *tx) dropArtifacts(ctx context.Context, job uuid.UUID) error {
 
 // CancelJobs cancels at most limit jobs that fit the filter, oldest first.
 func (s *Store) CancelJobs(ctx context.Context, tenant jobs.Tenant, filter store.JobFilter, limit int) (int, error) {
-	var parents []uuid.UUID
-	n, err := solo(ctx, s, func(ctx context.Context, t *tx) (int, error) {
-		states := []jobs.State{jobs.Pending, jobs.Retrying, jobs.Running, jobs.Waiting}
-		ids, err := t.oldest(ctx, tenant, filter, states, ` AND (j.state <> 'running' OR j.cancel_requested = 0)`, max(limit, 0))
-		if err != nil {
-			return 0, err
+	return inPortions(limit, func(limit int) (int, error) {
+		var parents []uuid.UUID
+		n, err := solo(ctx, s, func(ctx context.Context, t *tx) (n int, err error) {
+			n, parents, err = t.cancelOldest(ctx, tenant, filter, limit)
+			return n, err
+		})
+		if err == nil {
+			s.cancelBelow(ctx, parents)
 		}
-		for _, id := range ids {
-			r, err := t.load(ctx, id)
-			if err != nil {
-				return 0, err
-			}
-			if r.State.Ended() { // it waited for one that came before it in the list
-				continue
-			}
-			if r.State == jobs.Waiting {
-				parents = append(parents, id)
-			}
-			if err := t.cancel(ctx, r); err != nil {
-				return 0, err
-			}
-		}
-		return len(ids), nil
+		return n, err
 	})
+}
+
+// cancelOldest cancels a portion of jobs, and returns those of them that have children.
+func (t *tx) cancelOldest(
+	ctx context.Context, tenant jobs.Tenant, filter store.JobFilter, limit int,
+) (n int, parents []uuid.UUID, err error) {
+	states := []jobs.State{jobs.Pending, jobs.Retrying, jobs.Running, jobs.Waiting}
+	ids, err := t.oldest(ctx, tenant, filter, states, ` AND (j.state <> 'running' OR j.cancel_requested = 0)`, limit)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	s.cancelBelow(ctx, parents)
-	return n, nil
+	for _, id := range ids {
+		r, err := t.load(ctx, id)
+		if err != nil {
+			return 0, nil, err
+		}
+		if r.State.Ended() { // it waited for one that came before it in the list
+			continue
+		}
+		if r.State == jobs.Waiting {
+			parents = append(parents, id)
+		}
+		if err := t.cancel(ctx, r); err != nil {
+			return 0, nil, err
+		}
+	}
+	return len(ids), parents, nil
 }
 
 // RetryJobs retries at most limit jobs that fit the filter, oldest first.
 func (s *Store) RetryJobs(ctx context.Context, tenant jobs.Tenant, filter store.JobFilter, limit int) (int, error) {
-	return solo(ctx, s, func(ctx context.Context, t *tx) (int, error) {
-		ids, err := t.oldest(ctx, tenant, filter, []jobs.State{jobs.Failed, jobs.Cancelled}, ``, max(limit, 0))
-		if err != nil {
-			return 0, err
-		}
-		for _, id := range ids {
-			r, err := t.load(ctx, id)
+	return inPortions(limit, func(limit int) (int, error) {
+		return solo(ctx, s, func(ctx context.Context, t *tx) (int, error) {
+			ids, err := t.oldest(ctx, tenant, filter, []jobs.State{jobs.Failed, jobs.Cancelled}, ``, limit)
 			if err != nil {
 				return 0, err
 			}
-			if err := t.retry(ctx, r); err != nil {
-				return 0, err
+			for _, id := range ids {
+				r, err := t.load(ctx, id)
+				if err != nil {
+					return 0, err
+				}
+				if err := t.retry(ctx, r); err != nil {
+					return 0, err
+				}
 			}
-		}
-		return len(ids), nil
+			return len(ids), nil
+		})
 	})
+}
+
+// inPortions changes at most limit jobs, in transactions that let others write in between.
+func inPortions(limit int, change func(limit int) (int, error)) (int, error) {
+	done := 0
+	for done < limit {
+		portion := min(limit-done, portionSize)
+		n, err := change(portion)
+		done += n
+		if err != nil || n < portion {
+			return done, err
+		}
+	}
+	return done, nil
 }
 
 // oldest finds the jobs with the smallest IDs that fit the filter and are in one of the states.

@@ -23,8 +23,8 @@
 //
 // # How durable it is
 //
-// The write-ahead log is synced at every commit (synchronous=FULL, with F_FULLFSYNC on macOS)
-// before anybody is told of it. The database and its log are readable by their owner only.
+// The write-ahead log is synced at every commit (synchronous=FULL; fdatasync where the system has
+// it, F_FULLFSYNC on macOS) before anybody is told of it. The database and its log are readable by their owner only.
 //
 // The file must lie on a local disk and belong to one process; keeping a second one away is the
 // caller's business.

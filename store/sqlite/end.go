@@ -106,7 +106,7 @@ func (t *tx) addOutput(ctx context.Context, r *record, end store.RunEnd) error {
 		}
 	}
 	for i := range end.Children {
-		if _, err := t.accept(ctx, r.Tenant, r.ID, &end.Children[i]); err != nil {
+		if _, err := t.accept(ctx, r.Tenant, r, &end.Children[i]); err != nil {
 			return err
 		}
 	}

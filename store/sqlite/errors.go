@@ -20,8 +20,8 @@ const primary = 0xff
 // dataFault reports whether err is the fault of the row that was written: it breaks a rule of the
 // schema, or is too large.
 func dataFault(err error) bool {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
 		return false
 	}
 	switch e.Code() & primary {
@@ -34,8 +34,7 @@ func dataFault(err error) bool {
 // breaks reports whether err ends the transaction that it occurred in, for everybody in it: the
 // database or the connection failed, or the time ran out.
 func breaks(err error) bool {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if _, ok := errors.AsType[*sqlite.Error](err); ok {
 		return !dataFault(err)
 	}
 	for _, end := range []error{
@@ -48,15 +47,16 @@ func breaks(err error) bool {
 	return false
 }
 
-// translate gives err the form that the contract promises. ctx is the caller's: its end is not the
-// store's failure.
+// translate is classify for a caller: the end of its context is not the store's failure.
 func translate(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if ended := ctx.Err(); ended != nil {
-		return ended
-	}
+	return classify(err)
+}
+
+// classify gives err the form that the contract promises.
+func classify(err error) error {
 	for _, known := range []error{
 		store.ErrNotFound, store.ErrUnavailable, store.ErrNoSpace, store.ErrClaimLost,
 		store.ErrWorkerGone, store.ErrLeaseLost, store.ErrStale,
@@ -65,12 +65,8 @@ func translate(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	var state *store.StateError
-	var e *sqlite.Error
 	switch {
-	case errors.As(err, &state), dataFault(err):
-		return err
-	case errors.As(err, &e) && outOfSpace(e.Code()):
+	case outOfSpace(err):
 		return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
 	case breaks(err), errors.Is(err, group.ErrClosed), errors.Is(err, group.ErrNoVerdict):
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
@@ -80,6 +76,7 @@ func translate(ctx context.Context, err error) error {
 
 // outOfSpace knows the two ways in which a full disk shows: a page could not be written, or the
 // index of the log could not grow.
-func outOfSpace(code int) bool {
-	return code&primary == codes.SQLITE_FULL || code == codes.SQLITE_IOERR_SHMSIZE
+func outOfSpace(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&primary == codes.SQLITE_FULL || e.Code() == codes.SQLITE_IOERR_SHMSIZE)
 }

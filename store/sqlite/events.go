@@ -20,7 +20,7 @@ type (
 	endedData struct {
 		Outcome jobs.Outcome `json:"outcome"`
 		State   jobs.State   `json:"state"`
-		Code    jobs.Code    `json:"error_code,omitempty"`
+		Code    jobs.Code    `json:"code,omitempty"`
 		DelayMS *int64       `json:"delay_ms,omitempty"`
 	}
 	settledData struct {

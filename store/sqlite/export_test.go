@@ -38,7 +38,7 @@ func (s *Store) AcceptTogether(ctx context.Context, calls ...[]store.Upload) []e
 	for i, uploads := range calls {
 		units[i] = func(ctx context.Context, t *tx) error {
 			for j := range uploads {
-				if _, err := t.accept(ctx, "default", [16]byte{}, &uploads[j]); err != nil {
+				if _, err := t.accept(ctx, "default", nil, &uploads[j]); err != nil {
 					return err
 				}
 			}

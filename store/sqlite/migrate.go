@@ -63,8 +63,7 @@ func prepareSchema(ctx context.Context, db *sql.DB, migrate bool, log *slog.Logg
 		return have, nil
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		var partial *goose.PartialError
-		if errors.As(err, &partial) {
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 			return 0, fmt.Errorf("migrate to version %d: %w", partial.Failed.Source.Version, partial.Err)
 		}
 		return 0, fmt.Errorf("migrate: %w", err)

@@ -121,6 +121,7 @@ func writerDSN(path string) string {
 			"foreign_keys(1)",
 			// After a burst, or a long read that kept it from being reused, the log shrinks to this.
 			"journal_size_limit(67108864)",
+			// Pages of log, 16 MB, after which a commit also moves it into the database.
 			"wal_autocheckpoint(4000)",
 			"temp_store(MEMORY)",
 		},

@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"os"
@@ -161,7 +160,7 @@ func TestClosed(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.Background()
+	ctx := t.Context()
 	for name, call := range map[string]func() error{
 		"ping":   func() error { return s.Ping(ctx) },
 		"job":    func() error { _, err := s.Job(ctx, jobs.DefaultTenant, id); return err },

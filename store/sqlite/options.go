@@ -83,6 +83,9 @@ func parsePath(text string) (string, error) {
 			return "", &OptionError{"Path", fmt.Sprintf("%q is not of the form sqlite:///folder/file", text)}
 		}
 		path = filepath.FromSlash(u.Path)
+		if drive := path[min(1, len(path)):]; filepath.VolumeName(drive) != "" { // sqlite:///C:/folder/file
+			path = drive
+		}
 	}
 	if path == "" || path == "/" || path == ":memory:" {
 		return "", &OptionError{"Path", "names no file"}

@@ -1,8 +1,10 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,16 +18,24 @@ import (
 )
 
 // TestPlans runs every call of the store and then looks at how SQLite goes about each statement that
-// was run, on 200,000 jobs: along an index, never through a whole table that grows, and never sorting
-// what the head of a queue or a page of a list is taken from.
+// was run, on 200,000 jobs: along an index, never through a whole table that grows, never sorting
+// what the head of a queue or a page of a list is taken from, and reading the heads from their index
+// alone.
 func TestPlans(t *testing.T) {
 	t.Parallel()
+	if raceEnabled {
+		planWithoutRaces(t)
+		return
+	}
 	s := open(t)
 	fill(t, s, 200_000)
 	callEverything(t, s)
 	statements := s.Statements()
 	if len(statements) < 80 {
 		t.Errorf("only %d statements were run", len(statements))
+	}
+	if worst := plan(t, s, `SELECT id FROM jobs WHERE kind = ?`); objection("", worst[0]) == "" {
+		t.Errorf("no objection to %q", worst)
 	}
 	for _, analyzed := range []bool{false, true} {
 		if analyzed { // whatever SQLite knows of the tables' contents
@@ -40,6 +50,17 @@ func TestPlans(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// planWithoutRaces runs TestPlans in a process of its own without the race detector, under which
+// SQLite takes minutes for so many jobs. It does one thing after the other, so no race is missed.
+func planWithoutRaces(t *testing.T) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-race=false", "-count=1", "-v", "-run=^TestPlans$", ".")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestPlans")) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
@@ -59,6 +80,8 @@ func objection(text, step string) string {
 		return "reads a whole table"
 	case strings.Contains(step, "TEMP B-TREE FOR ORDER BY") && page.MatchString(text):
 		return "sorts"
+	case strings.HasPrefix(text, "SELECT") && strings.Contains(step, "USING INDEX jobs_ready"):
+		return "reads the jobs besides the index of those that are ready"
 	case strings.Contains(step, "AUTOMATIC"):
 		return "makes an index of its own"
 	}
@@ -90,24 +113,31 @@ func plan(t *testing.T, s *sqlite.Store, text string) (steps []string) {
 	return steps
 }
 
-// fill makes n jobs in one go: nine of ten succeeded, the others pending or failed.
+// fill makes n jobs in one go, on one file in a hundred: nine of ten succeeded, the others pending or
+// failed.
 func fill(t *testing.T, s *sqlite.Store, n int) {
 	t.Helper()
 	const numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) `
 	const id = `unhex(printf('%012x7000%016x', i, i))`
-	for _, text := range []string{
-		`INSERT INTO queues (name) VALUES ('default'), ('other')`,
-		numbers + `INSERT INTO files (id, tenant, name, size, sha256, media_type, claimed_type, content, created_at)
-			SELECT ` + id + `, 'default', 'f', 0, zeroblob(32), 't', '', zeroblob(0), i FROM n`,
-		numbers + `INSERT INTO jobs (id, tenant, file_id, kind, kind_version, queue, params_hash, max_attempts, run_at, created_at,
-				events, state, finished_at, error_code)
-			SELECT ` + id + `, 'default', ` + id + `, 'inspect', 1, iif(i % 3, 'default', 'other'), zeroblob(32), 5, i, i,
-				1, iif(i % 10, 'succeeded', iif(i % 20, 'pending', 'failed')), iif(i % 20 = 10, NULL, i), iif(i % 20, NULL, 'panic')
-			FROM n`,
-		numbers + `INSERT INTO events (job_id, seq, tenant, type, at) SELECT ` + id + `, 1, 'default', 'accepted', i FROM n`,
+	for _, step := range []struct {
+		n    int
+		text string
+	}{
+		{2, `INSERT INTO queues (name) SELECT iif(i = 1, 'default', 'other') FROM n`},
+		{n / 100, `
+			INSERT INTO files (id, tenant, name, size, sha256, media_type, claimed_type, content, created_at)
+			SELECT ` + id + `, 'default', 'f', 0, zeroblob(32), 't', '', zeroblob(0), i FROM n`},
+		{n, `
+			INSERT INTO jobs (id, tenant, file_id, kind, kind_version, queue, params_hash, max_attempts, run_at,
+				created_at, events, state, finished_at, error_code)
+			SELECT ` + id + `, 'default', unhex(printf('%012x7000%016x', 1 + i % (?1 / 100), 1 + i % (?1 / 100))), 'inspect', 1,
+				iif(i % 3, 'default', 'other'), zeroblob(32), 5, i, i, 1,
+				iif(i % 10, 'succeeded', iif(i % 20, 'pending', 'failed')), iif(i % 20 = 10, NULL, i), iif(i % 20, NULL, 'panic')
+			FROM n`},
+		{n / 100, `
+			INSERT INTO events (job_id, seq, tenant, type, at) SELECT ` + id + `, 1, 'default', 'accepted', i FROM n`},
 	} {
-		args := []any{n}[:strings.Count(text, "?1")]
-		if _, err := s.Writer().ExecContext(t.Context(), text, args...); err != nil {
+		if _, err := s.Writer().ExecContext(t.Context(), numbers+step.text, step.n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -173,24 +203,22 @@ func callDispatch(t *testing.T, s *sqlite.Store, lease store.Lease, worker uuid.
 	t.Helper()
 	ctx := t.Context()
 	running := claim(t, s, worker, accept(t, s, upload("4")))
-	pending := accept(t, s, upload("5"))
+	pending, returned := accept(t, s, upload("5")), accept(t, s, upload("6"))
 	for name, call := range map[string]func() error{
 		"heads": func() error { _, err := s.Heads(ctx, map[string]int{"other": 5}, 10); return err },
 		"redeliver": func() error {
 			_, err := s.Redeliver(ctx, lease, []store.Delivery{{JobID: pending, Generation: 1}})
 			return err
 		},
-		"publish": func() error { return s.PublishRoom(ctx, lease, map[string]int{"default": 5}) },
-		"room":    func() error { _, err := s.Room(ctx, lease.Name); return err },
-		"hand back": func() error {
-			return s.HandBack(ctx, accept(t, s, upload("6")), 1, time.Second)
-		},
-		"beat":    func() error { _, err := s.Beat(ctx, store.WorkerStatus{ID: worker}); return err },
-		"cordon":  func() error { return s.Cordon(ctx, worker, 0) },
-		"workers": func() error { _, err := s.Workers(ctx); return err },
-		"running": func() error { _, err := s.Running(ctx, uuid.Nil, 10); return err },
-		"settle":  func() error { _, err := s.SettleParents(ctx, lease, 10); return err },
-		"ping":    func() error { return s.Ping(ctx) },
+		"publish":   func() error { return s.PublishRoom(ctx, lease, map[string]int{"default": 5}) },
+		"room":      func() error { _, err := s.Room(ctx, lease.Name); return err },
+		"hand back": func() error { return s.HandBack(ctx, returned, 1, time.Second) },
+		"beat":      func() error { _, err := s.Beat(ctx, store.WorkerStatus{ID: worker}); return err },
+		"cordon":    func() error { return s.Cordon(ctx, worker, 0) },
+		"workers":   func() error { _, err := s.Workers(ctx); return err },
+		"running":   func() error { _, err := s.Running(ctx, uuid.Nil, 10); return err },
+		"settle":    func() error { _, err := s.SettleParents(ctx, lease, 10); return err },
+		"ping":      func() error { return s.Ping(ctx) },
 	} {
 		if err := call(); err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -39,11 +39,22 @@ const columns = ` j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version
 // scan reads columns, and more behind them.
 func (r *record) scan(row scanner, more ...any) error {
 	targets := []any{
-		intoID{&r.ID}, &r.Tenant, intoID{&r.FileID}, intoID{&r.ParentID}, &r.Kind, &r.KindVersion, &r.Queue,
-		intoHash{&r.ParamsHash}, &r.failWithChildren, &r.State, &r.Generation, &r.CancelRequested,
+		intoID{&r.ID},
+		&r.Tenant,
+		intoID{&r.FileID},
+		intoID{&r.ParentID},
+		&r.Kind, &r.KindVersion, &r.Queue,
+		intoHash{&r.ParamsHash},
+		&r.failWithChildren, &r.State, &r.Generation, &r.CancelRequested,
 		&r.Failures, &r.Losses, &r.Drains, &r.runs, &r.MaxAttempts, &r.events, &r.progress,
-		intoTime{&r.RunAt}, intoTime{&r.CreatedAt}, intoTime{&r.StartedAt}, intoTime{&r.FinishedAt},
-		intoID{&r.worker}, &r.labelColumn, intoID{&r.claim}, &r.alone, &r.code, &r.message,
+		intoTime{&r.RunAt},
+		intoTime{&r.CreatedAt},
+		intoTime{&r.StartedAt},
+		intoTime{&r.FinishedAt},
+		intoID{&r.worker},
+		&r.labelColumn,
+		intoID{&r.claim},
+		&r.alone, &r.code, &r.message,
 		intoRaw(&r.Params), intoRaw(&r.Result),
 	}
 	if err := row.Scan(append(targets, more...)...); err != nil {

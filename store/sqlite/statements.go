@@ -40,33 +40,29 @@ func (s *statements) find(text string) *sql.Stmt {
 func (s *statements) prepare(ctx context.Context) error {
 	s.mu.Lock()
 	wanted := s.wanted
-	if len(wanted) > 0 {
-		s.wanted = map[string]bool{}
-	}
+	s.wanted = map[string]bool{} // find writes to it meanwhile
 	s.mu.Unlock()
 	for text := range wanted {
 		stmt, err := s.db.PrepareContext(ctx, text)
 		if err != nil {
 			return err
 		}
-		if !s.keep(text, stmt) {
-			if err := stmt.Close(); err != nil {
-				return err
-			}
+		if err := s.keep(text, stmt); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// keep reports whether the statement is kept; another caller may have been first.
-func (s *statements) keep(text string, stmt *sql.Stmt) bool {
+// keep keeps a statement, unless another caller was first.
+func (s *statements) keep(text string, stmt *sql.Stmt) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kept[text] != nil {
-		return false
+		return stmt.Close()
 	}
 	s.kept[text] = stmt
-	return true
+	return nil
 }
 
 func (s *statements) close() error {

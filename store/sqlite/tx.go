@@ -40,7 +40,7 @@ func (s *Store) begin(ctx context.Context, pool *statements, opts *sql.TxOptions
 
 // unreachable says of an error that kept a transaction from starting what it means, whatever it is.
 func unreachable(err error) error {
-	if err = translate(context.Background(), err); errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
+	if err = classify(err); errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
@@ -64,30 +64,25 @@ func (t *tx) commit(ctx context.Context) error {
 	return t.tx.Commit()
 }
 
-func (t *tx) statement(ctx context.Context, text string) (*sql.Stmt, error) {
-	if stmt := t.mine[text]; stmt != nil {
-		return stmt, nil
+// bind sees to it that mine has the statement. The transaction closes it at its end.
+func (t *tx) bind(ctx context.Context, text string) (err error) {
+	if t.mine[text] != nil {
+		return nil
 	}
-	var stmt *sql.Stmt
 	if kept := t.kept.find(text); kept != nil {
-		stmt = t.tx.StmtContext(ctx, kept)
-	} else {
-		var err error
-		if stmt, err = t.tx.PrepareContext(ctx, text); err != nil {
-			return nil, err
-		}
+		t.mine[text] = t.tx.StmtContext(ctx, kept)
+		return nil
 	}
-	t.mine[text] = stmt // the transaction closes it at its end
-	return stmt, nil
+	t.mine[text], err = t.tx.PrepareContext(ctx, text) //nolint:sqlclosecheck // the transaction closes it
+	return err
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(ctx context.Context, text string, args ...any) (int, error) {
-	stmt, err := t.statement(ctx, text)
-	if err != nil {
+	if err := t.bind(ctx, text); err != nil {
 		return 0, err
 	}
-	result, err := stmt.ExecContext(ctx, args...)
+	result, err := t.mine[text].ExecContext(ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -104,20 +99,18 @@ func (r failedRow) Scan(...any) error { return r.err }
 
 // row runs a query for one row. Scanning it gives sql.ErrNoRows when there is none.
 func (t *tx) row(ctx context.Context, text string, args ...any) scanner {
-	stmt, err := t.statement(ctx, text)
-	if err != nil {
+	if err := t.bind(ctx, text); err != nil {
 		return failedRow{err}
 	}
-	return stmt.QueryRowContext(ctx, args...)
+	return t.mine[text].QueryRowContext(ctx, args...)
 }
 
 // each runs a query and gives every row to scan.
 func (t *tx) each(ctx context.Context, scan func(row scanner) error, text string, args ...any) (err error) {
-	stmt, err := t.statement(ctx, text)
-	if err != nil {
+	if err := t.bind(ctx, text); err != nil {
 		return err
 	}
-	rows, err := stmt.QueryContext(ctx, args...)
+	rows, err := t.mine[text].QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -214,7 +207,7 @@ func (s *Store) runGroup(ctx context.Context, units []unit) []group.Verdict[stru
 		verdicts, err = s.attemptGroup(ctx, units, true)
 	}
 	if err != nil {
-		return group.All[struct{}](len(units), translate(context.Background(), err))
+		return group.All[struct{}](len(units), classify(err))
 	}
 	return verdicts
 }

@@ -208,7 +208,7 @@ func testRoomEndsWithTheLease(f *fixture) {
 	f.ok(f.s.Release(f.ctx(), lease))
 	f.rooms("after the release", lease.Name, nil)
 
-	lease, _, err := f.s.Acquire(f.ctx(), lease.Name, uuid.New(), 500*time.Millisecond)
+	lease, _, err := f.s.Acquire(f.ctx(), lease.Name, uuid.New(), 2*time.Second)
 	f.ok(err)
 	f.ok(f.s.PublishRoom(f.ctx(), lease, map[string]int{"a": 6}))
 	f.eventually("the room ends with its lease", func() bool {

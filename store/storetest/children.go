@@ -1,10 +1,7 @@
 package storetest
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -24,6 +21,7 @@ func childrenTests() []test {
 		{"CancelledWithTheirParent", testCancelBelow},
 		{"RetriedWhileTheirParentWaits", testRetriedChild},
 		{"OfARetriedParent", testRetriedParent},
+		{"OfARetriedParentWithASharedBlob", testRetriedParentSharesItsBlob},
 		{"OfAParentAskedToStop", testChildrenOfStoppingParent},
 		{"SafetyNet", testSettleParentsIsASafetyNet},
 		{"SafetyNetCancels", testSettleParentsCancels},
@@ -272,133 +270,4 @@ func testCancelBelow(f *fixture) {
 	}
 	f.state(id, jobs.Cancelled)
 	f.state(child["waiting"], jobs.Cancelled)
-}
-
-func testRetriedChild(f *fixture) {
-	id, children := f.parent(2, failsWithChildren)
-	f.run(children[0], jobs.RunFailed)
-	_, err := f.s.Retry(f.ctx(), f.tenant, children[0])
-	f.ok(err)
-	f.run(children[1], jobs.RunSucceeded)
-	f.state(id, jobs.Waiting)
-	f.run(children[0], jobs.RunSucceeded)
-	f.becomes(id, jobs.Succeeded)
-}
-
-// testRetriedParent: a parent that is retried by hand runs anew; its earlier children stay as they
-// are.
-func testRetriedParent(f *fixture) {
-	id, children := f.parent(1, failsWithChildren)
-	f.run(children[0], jobs.RunFailed)
-	f.becomes(id, jobs.Failed)
-	_, err := f.s.Retry(f.ctx(), f.tenant, id)
-	f.ok(err)
-	job := f.job(id)
-	if job.State != jobs.Pending || len(job.Result) != 0 || job.Error != nil || !job.FinishedAt.IsZero() {
-		f.Errorf("retried, the parent is %+v", job)
-	}
-	f.equal("children", jobs.Children{Failed: 1}, job.Children)
-	if state := f.run(id, jobs.RunSucceeded); state != jobs.Succeeded {
-		f.Errorf("done without new children, the parent is %s", state)
-	}
-	f.state(children[0], jobs.Failed)
-}
-
-// testChildrenOfStoppingParent: a run that was asked to stop and succeeded first leaves its job
-// waiting; it can then be cancelled like any other.
-func testChildrenOfStoppingParent(f *fixture) {
-	id := f.accept()
-	run := f.claim(id)
-	_, err := f.s.Cancel(f.ctx(), f.tenant, id)
-	f.ok(err)
-	child := f.spawn(run, upload())[0]
-	job, err := f.s.Cancel(f.ctx(), f.tenant, id)
-	f.ok(err)
-	if job.State != jobs.Cancelled {
-		f.Errorf("cancelled while it waits, the parent is %s", job.State)
-	}
-	f.state(child, jobs.Cancelled)
-}
-
-// testSettleParentsIsASafetyNet lets callers give up in the middle of their children's ends; after
-// SettleParents has nothing to do any more, no parent waits for children that have ended.
-func testSettleParentsIsASafetyNet(f *fixture) {
-	lease := f.lead()
-	const n = 60
-	parents, runs := make([]uuid.UUID, n), make([]store.RunRef, n)
-	for i := range n {
-		id, children := f.parent(1)
-		parents[i], runs[i] = id, f.claim(children[0])
-	}
-	together(n, func(i int) {
-		ctx, cancel := f.impatient(true, time.Duration(i)*200*time.Microsecond)
-		defer cancel()
-		_, err := f.s.End(ctx, finish(runs[i], jobs.RunSucceeded))
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, store.ErrUnavailable) {
-			f.Errorf("end: %v", err)
-		}
-	})
-	f.eventually("every parent is where its child's end puts it", func() bool {
-		for range n {
-			settled, err := f.s.SettleParents(f.ctx(), lease, 3)
-			f.ok(err)
-			if settled > 3 {
-				f.Fatalf("settled %d, at most 3 were asked for", settled)
-			}
-			if settled == 0 {
-				break
-			}
-		}
-		for i, id := range parents {
-			if done := f.job(runs[i].JobID).State == jobs.Succeeded; done != (f.job(id).State == jobs.Succeeded) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// testSettleParentsCancels: what is open below a cancelled parent is cancelled, once.
-func testSettleParentsCancels(f *fixture) {
-	lease := f.lead()
-	id, children := f.parent(4)
-	_, err := f.s.Cancel(f.ctx(), f.tenant, id)
-	f.ok(err)
-	for _, c := range children { // the way to an open child of a cancelled parent without a crash
-		_, err := f.s.Retry(f.ctx(), f.tenant, c)
-		f.ok(err)
-	}
-	running := f.claim(children[0])
-	total := 0
-	for range 10 {
-		n, err := f.s.SettleParents(f.ctx(), lease, 2)
-		f.ok(err)
-		if total += n; n == 0 {
-			break
-		}
-	}
-	if total != 4 {
-		f.Errorf("cancelled %d, want 4", total)
-	}
-	if job := f.job(running.JobID); !job.CancelRequested || job.State != jobs.Running {
-		f.Errorf("the running child is %s, cancel requested: %v", job.State, job.CancelRequested)
-	}
-	for _, c := range children[1:] {
-		f.state(c, jobs.Cancelled)
-	}
-}
-
-func testSettleParentsFenced(f *fixture) {
-	lease := f.lead()
-	id, _ := f.parent(1)
-	before := f.trace(id)
-	n, err := f.s.SettleParents(f.ctx(), lease, 10)
-	if n != 0 || err != nil {
-		f.Errorf("with an open child: %d, %v", n, err)
-	}
-	lease.Epoch++
-	if _, err := f.s.SettleParents(f.ctx(), lease, 10); !errors.Is(err, store.ErrLeaseLost) {
-		f.Errorf("with another's lease: %v", err)
-	}
-	f.unchanged("settling with an open child", before)
 }

@@ -121,7 +121,7 @@ func testEventsNumberedUnderLoad(f *fixture) {
 	lease := f.lead()
 	id := f.accept()
 	together(12, func(g int) {
-		for range 15 {
+		for range 60 {
 			switch g % 4 {
 			case 0, 1:
 				job, err := f.s.Job(f.ctx(), f.tenant, id)

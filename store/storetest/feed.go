@@ -15,6 +15,7 @@ func feedTests() []test {
 	return []test{
 		{"Order", testFeedOrder},
 		{"SkipsNothingUnderLoad", testFeedSkipsNothing},
+		{"SkipsNothingAfterPruning", testFeedAfterPruning},
 	}
 }
 
@@ -70,6 +71,26 @@ func testFeedOrder(f *fixture) {
 	all, _ := f.feed(resumed, 1, 10)
 	if len(all) != 1 || all[0].JobID != late || all[0].Type != store.EventAccepted {
 		f.Errorf("resumed, it reads %+v", all)
+	}
+}
+
+// testFeedAfterPruning: the latest events are pruned with their jobs, and whoever has read them still
+// gets those that come after.
+func testFeedAfterPruning(f *fixture) {
+	f.run(f.accept(), jobs.RunSucceeded)
+	_, position := f.feed("", 3, 100)
+	f.prune()
+	if events, next, err := f.s.EventsAfter(f.ctx(), position, 10); err != nil || len(events) != 0 {
+		f.Errorf("with all events pruned it reads %v up to %q, %v", events, next, err)
+	}
+	late := f.accept()
+	all, _ := f.feed(position, 1, 100)
+	if len(all) != 1 || all[0].JobID != late {
+		f.Errorf("it reads %+v", all)
+	}
+	all, _ = f.feed("", 1, 100)
+	if len(all) != 1 || all[0].JobID != late {
+		f.Errorf("from the beginning it reads %+v", all)
 	}
 }
 

@@ -160,7 +160,7 @@ func testRates(f *fixture) {
 	_, err = f.s.End(f.ctx(), invalid)
 	f.ok(err)
 	slow := f.claim(f.accept(inQueue(queue)))
-	f.within(time.Second, 200*time.Millisecond, "the slow job runs for a while", ticks(2))
+	f.within(patience, 200*time.Millisecond, "the slow job runs for a while", ticks(2))
 	child := f.spawn(slow, upload(inQueue(queue)))[0]
 	f.run(child, jobs.RunSucceeded) // the parent settles: it succeeds only now
 	f.becomes(slow.JobID, jobs.Succeeded)

@@ -138,13 +138,11 @@ func testPruneInBatches(f *fixture) {
 	for _, id := range f.acceptMany(10) {
 		f.run(id, jobs.RunSucceeded)
 	}
-	oldest := f.list(store.JobFilter{})[9]
 	n, _, err := f.s.PruneJobs(f.ctx(), 0, 4)
 	f.ok(err)
 	if n != 4 || len(f.list(store.JobFilter{})) != 6 {
 		f.Errorf("pruned %d of 10 with a limit of 4, %d are left", n, len(f.list(store.JobFilter{})))
 	}
-	f.pruned(oldest)
 	if n := f.inBatches(4, func(limit int) (int, error) {
 		n, _, err := f.s.PruneJobs(f.ctx(), 0, limit)
 		return n, err
@@ -274,6 +272,7 @@ func testDropHolds(f *fixture) {
 	f.ok(f.s.HoldBlob(f.ctx(), usedRun.JobID, usedRun.Claim, used))
 	end := finish(usedRun, jobs.RunSucceeded)
 	end.Artifacts = []store.NewArtifact{blobArtifact("used", used, time.Now())}
+	end.Children = []store.Upload{upload()} // for which it waits, so that it is not pruned
 	_, err := f.s.End(f.ctx(), end)
 	f.ok(err)
 	unheld := f.job(f.accept(inBlob(uuid.New())))

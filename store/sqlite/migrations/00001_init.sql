@@ -95,7 +95,8 @@ CREATE TABLE jobs (
 ) STRICT;
 
 -- The head of each queue; dispatch reads it ten times a second and needs no more than the index.
-CREATE INDEX jobs_ready ON jobs (queue, run_at, id, generation, tenant) WHERE state IN ('pending', 'retrying');
+CREATE INDEX jobs_ready ON jobs (queue, run_at, id, generation, tenant, state)
+    WHERE state IN ('pending', 'retrying');
 -- As small as the slots that there are, so it is read as a whole where need be.
 CREATE INDEX jobs_running ON jobs (id, worker_id, queue, tenant) WHERE state = 'running';
 -- Lists of a tenant, newest first; most jobs are succeeded, so finding the others needs their own.

@@ -1,0 +1,142 @@
+package postgres_test
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/leat-dev/leat/internal/testserver"
+	"github.com/leat-dev/leat/store"
+	"github.com/leat-dev/leat/store/postgres"
+	"github.com/leat-dev/leat/store/storetest"
+)
+
+// bouncer starts a PgBouncer in transaction mode before the server of the given URL, and returns
+// its address. It knows every database by name, and tolerates no start-up parameters.
+func bouncer(t *testing.T, target string) string {
+	t.Helper()
+	program, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		t.Fatalf("pgbouncer is not installed (Debian has it as a package): %v", err)
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	addr := freeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
+	dir, as := privateDir(t)
+	config := filepath.Join(dir, "pgbouncer.ini")
+	text := fmt.Sprintf(`[databases]
+* = host=%s port=%s user=%s password='%s'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %s
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+max_client_conn = 1000
+`, u.Hostname(), u.Port(), u.User.Username(), password, port)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, config)
+	cmd.Dir = dir
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	// It ends with the test binary, should that be killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		_ = cmd.Wait() // says that it was killed
+		if t.Failed() {
+			said, err := os.ReadFile(log.Name())
+			t.Logf("%.4000s %v", said, err)
+		}
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "pgbouncer listens", func() bool {
+		conn, err := net.Dial("tcp", addr)
+		return err == nil && conn.Close() == nil
+	})
+	return addr
+}
+
+// freeAddr gives an address of this machine on which nobody listens.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// privateDir makes a folder for a program, and tells as whom to run it: not as root.
+func privateDir(t *testing.T) (string, *syscall.Credential) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "leat-pgbouncer-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if os.Geteuid() != 0 {
+		return dir, nil
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.ParseUint(nobody.Uid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.ParseUint(nobody.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+// TestConformanceThroughPgBouncer: a server connection changes with each transaction.
+func TestConformanceThroughPgBouncer(t *testing.T) {
+	t.Parallel()
+	addr := bouncer(t, testserver.Postgres(t))
+	storetest.Run(t, func(tb testing.TB) store.Store {
+		target := fresh(tb)
+		u, err := url.Parse(target)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		u.Host = addr
+		u.RawQuery = "sslmode=disable"
+		return opened(tb, postgres.Options{URL: u.String(), Pooler: true, MigrateURL: target})
+	})
+}
