@@ -41,7 +41,8 @@ type API struct {
 	kindList wire.Kinds
 
 	mux     *http.ServeMux
-	methods []string // of all routes
+	methods []string        // of all routes
+	readers map[string]bool // patterns of the routes that read their body
 	docJSON []byte
 	page    *page
 }
@@ -62,6 +63,7 @@ func New(o Options) (*API, error) {
 		heads:   newBuffers(o.headSize()),
 		streams: &streams{},
 		mux:     http.NewServeMux(),
+		readers: map[string]bool{},
 	}
 	a.defaults = a.defaultsOf(o.Specs)
 	var err error
@@ -92,10 +94,17 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.Set("X-Request-Id", c.id)
 	setSecurityHeaders(h)
 	if err := a.origins.admit(h, r); err != nil {
-		a.refuse(w, r, err)
+		a.turnAway(w, r, a.newBody(w, r), err)
 		return
 	}
-	if _, pattern := a.mux.Handler(r); pattern == "" {
+	_, pattern := a.mux.Handler(r)
+	if r.ContentLength != 0 && !a.readers[pattern] {
+		if b := a.newBody(w, r); !b.skip() {
+			a.turnAway(w, r, b, b.err)
+			return
+		}
+	}
+	if pattern == "" {
 		a.unrouted(w, r)
 		return
 	}

@@ -57,7 +57,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.read > b.limit:
 		b.err = fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", b.limit)
 		return 0, b.err
-	case err == io.EOF: //nolint:errorlint // io.Reader promises io.EOF itself
+	case err == io.EOF: // a reader promises io.EOF itself
 		b.done = true
 		return n, io.EOF
 	case err != nil:
@@ -80,6 +80,17 @@ func bodyFailure(err error) *failure {
 		return fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", tooLarge.Limit)
 	}
 	return &failure{code: wire.CodeIncompleteBody}
+}
+
+// maxSkipped bounds the body of a call that takes none, in bytes.
+const maxSkipped = 64 << 10
+
+// skip reads the body of a call that takes none, so that the server need not wait for it without
+// our limits. It reports whether that went well.
+func (b *body) skip() bool {
+	b.limit = min(b.limit, maxSkipped)
+	_, err := io.Copy(io.Discard, b)
+	return err == nil
 }
 
 // broken reports whether nothing more is to be expected of the connection.

@@ -51,7 +51,7 @@ func (f *fixture) answer(from *bufio.Reader) *reply {
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	f.ok(err)
-	return &reply{f.T, res.StatusCode, res.Header, text}
+	return &reply{f.T, res.StatusCode, res.Header, text, res.Close}
 }
 
 // hasty makes an API impatient.
@@ -86,6 +86,25 @@ func TestSlowSenderIsCutOff(t *testing.T) {
 		}
 	}
 	f.keptNothing()
+}
+
+// A body that nobody asked for holds nobody up either.
+func TestSlowSenderOfABodyThatIsNotReadIsCutOff(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, openSQLite(t), hasty(nil))
+	for _, line := range []string{"POST /v1/queues/q/pause", "POST /v1/jobs/cancel?queue=q", "POST /nowhere", "GET /healthz", "PUT /v1/uploads"} {
+		conn := f.dial()
+		_, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: leat\r\nContent-Length: 1000\r\n\r\nx")
+		f.ok(err)
+		from := bufio.NewReader(conn)
+		f.answer(from).fails(wire.CodeRequestTimeout)
+		if _, err := from.ReadByte(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: the connection is still open: %v", line, err)
+		}
+	}
+	f.send(http.MethodPost, "/v1/queues/q/pause", strings.NewReader("{}")).is(http.StatusOK)
+	f.send(http.MethodPost, "/v1/queues/q/pause", strings.NewReader(strings.Repeat("x", 100<<10))).fails(wire.CodeBodyTooLarge)
+	f.send(http.MethodPost, "/nowhere", strings.NewReader("{}")).fails(wire.CodeNotFound)
 }
 
 func TestTricklingSenderIsCutOff(t *testing.T) {
@@ -199,8 +218,12 @@ func TestExpectContinue(t *testing.T) {
 		conn := f.dial()
 		_, err := io.WriteString(conn, refused)
 		f.ok(err)
-		if r := f.answer(bufio.NewReader(conn)); r.status < 400 {
+		from := bufio.NewReader(conn)
+		if r := f.answer(from); r.status < 400 {
 			t.Errorf("refused with status %d, before the body was asked for", r.status)
+		}
+		if _, err := from.ReadByte(); !errors.Is(err, io.EOF) {
+			t.Errorf("the server waits for a body that it has refused: %v", err)
 		}
 	}
 }
@@ -226,8 +249,8 @@ func TestEarlyRefusalReachesAClientThatStillSends(t *testing.T) {
 				break
 			}
 		}
-		if r := f.answer(bufio.NewReader(conn)); r.status < 400 || r.header.Get("Connection") != "close" {
-			t.Errorf("%s: status %d, Connection: %s", name, r.status, r.header.Get("Connection"))
+		if r := f.answer(bufio.NewReader(conn)); r.status < 400 || !r.last {
+			t.Errorf("%s: status %d, the last answer: %v", name, r.status, r.last)
 		}
 	}
 	f.keptNothing()

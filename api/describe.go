@@ -179,6 +179,12 @@ func sampleJob() wire.Job {
 	return j
 }
 
+func sampleCancelled() wire.Job {
+	j := sampleListed()
+	j.State, j.FinishedAt = wire.Cancelled, sampleTime(3)
+	return j
+}
+
 func sampleAttempt() wire.Attempt {
 	return wire.Attempt{
 		Run: 1, Worker: uuid.MustParse("018f1f3c-0000-7c11-a3b2-5d0e6f7a8b9c"), Label: "worker-0",

@@ -97,7 +97,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, d download) {
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	h.Set("Cache-Control", "private, immutable, max-age=31536000")
 	h.Set("ETag", `"`+hex.EncodeToString(d.sha256[:])+`"`)
-	http.ServeContent(&problemWriter{ResponseWriter: w, ctx: r.Context()}, r, "", time.Time{}, content)
+	http.ServeContent(&problemWriter{ResponseWriter: w, request: r}, r, "", time.Time{}, content)
 }
 
 func (a *API) open(ctx context.Context, c store.Content) (io.ReadSeekCloser, error) {
@@ -120,7 +120,7 @@ type watched struct {
 
 func (c *watched) Read(p []byte) (int, error) {
 	n, err := c.ReadSeekCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader promises io.EOF itself
+	if err != nil && err != io.EOF { // a reader promises io.EOF itself
 		c.err = err
 	}
 	return n, err
@@ -134,7 +134,7 @@ func (inlineContent) Close() error { return nil }
 // refuses a range or a precondition.
 type problemWriter struct {
 	http.ResponseWriter
-	ctx     context.Context //nolint:containedctx // lives as long as one call of ServeContent
+	request *http.Request
 	refused bool
 }
 
@@ -161,7 +161,7 @@ func (w *problemWriter) WriteHeader(status int) {
 	h := w.Header()
 	h.Del("Content-Disposition")
 	h.Set("Cache-Control", "no-store")
-	writeProblem(w.ResponseWriter, newProblem(w.ctx, &failure{code: code}))
+	writeProblem(w.ResponseWriter, newProblem(w.request.Context(), &failure{code: code}))
 }
 
 func (w *problemWriter) Write(p []byte) (int, error) {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -176,6 +177,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
+	last   bool // on its connection
 }
 
 // header is one header of a request, as "Name: value".
@@ -193,7 +195,7 @@ func (f *fixture) send(method, path string, body io.Reader, headers ...string) *
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	f.ok(err)
-	return &reply{f.T, res.StatusCode, res.Header, text}
+	return &reply{f.T, res.StatusCode, res.Header, text, res.Close}
 }
 
 func (f *fixture) get(path string, headers ...string) *reply {
@@ -265,14 +267,18 @@ func (f *fixture) keptNothing() {
 	if len(found) > 0 {
 		f.Errorf("%d jobs were made", len(found))
 	}
-	f.equal("blobs", 0, f.countBlobs())
+	f.hasBlobs(0)
 }
 
-func (f *fixture) countBlobs() int {
+// hasBlobs checks that there are n blobs, at last: what a refused upload has left is deleted once
+// the client was told.
+func (f *fixture) hasBlobs(n int) {
 	f.Helper()
-	found, err := f.blobs.List(f.Context(), blob.Key{}, 1000)
-	f.ok(err)
-	return len(found)
+	f.within(fmt.Sprintf("there are %d blobs", n), func() bool {
+		found, err := f.blobs.List(f.Context(), blob.Key{}, 1000)
+		f.ok(err)
+		return len(found) == n
+	})
 }
 
 // within waits until cond holds.

@@ -72,7 +72,7 @@ func TestLimits(t *testing.T) {
 	}
 	f.send(http.MethodPost, "/v1/uploads", strings.NewReader(full+full+full), raw).fails(wire.CodeBodyTooLarge)
 	// Only the three that were accepted, both ways, left blobs: two of them one each.
-	f.equal("blobs", 4, f.countBlobs())
+	f.hasBlobs(4)
 }
 
 func TestUploadsAtATimeAreLimited(t *testing.T) {
@@ -194,7 +194,7 @@ func TestStoreThatCannotCommit(t *testing.T) {
 			f.get("/v1/jobs/" + jobs.NewID().String()).fails(test.code)
 
 			f.send(http.MethodPost, "/v1/uploads", strings.NewReader(large)).fails(test.code)
-			f.equal("blobs that are left to the sweep after a commit that failed", 1, f.countBlobs())
+			f.hasBlobs(1) // after a commit that failed they are left to the sweep
 		}
 	})
 }

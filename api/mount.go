@@ -80,6 +80,7 @@ func (a *API) mount(routes []route) error {
 		} else {
 			doc.AddOperation(&op)
 			a.mux.HandleFunc(rt.pattern(), rt.raw)
+			a.readers[rt.pattern()] = rt.Body != nil
 		}
 		rt.addSample(operationAt(doc, rt))
 		if !slices.Contains(a.methods, rt.Method) {

@@ -100,7 +100,7 @@ func (f *fileReader) Read(p []byte) (int, error) {
 	case f.read > f.limit:
 		f.err = fail(wire.CodeFileTooLarge, "The limit is %d bytes.", f.limit)
 		return 0, f.err
-	case err != nil && err != io.EOF: //nolint:errorlint // io.Reader promises io.EOF itself
+	case err != nil && err != io.EOF: // a reader promises io.EOF itself
 		f.err = formFailure(err)
 		return n, f.err
 	}

@@ -80,7 +80,7 @@ func (a *API) jobRoutes() []route {
 		},
 		{
 			Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", ID: "cancel-job", Tag: tagJobs, json: call(a.cancelJob),
-			Brief: "Cancel a job", Codes: append(byID, wire.CodeStateConflict, wire.CodeCrossOrigin), Sample: sampleListed(),
+			Brief: "Cancel a job", Codes: append(byID, wire.CodeStateConflict, wire.CodeCrossOrigin), Sample: sampleCancelled(),
 			Text: "A job that waits is cancelled at once. One that runs is asked to stop, within seconds; if it ends first, its end stands. Repeating the call is harmless.",
 			Curl: "curl -X POST {base}/v1/jobs/" + sampleJobID + "/cancel",
 		},

@@ -25,7 +25,8 @@ func (a *API) upload(w http.ResponseWriter, r *http.Request) {
 	uploads, err := in.run(r)
 	a.metrics.received.Add(float64(in.body.read))
 	if err != nil {
-		a.turnAway(w, r, in, err)
+		defer in.discard(r.Context()) // once the client knows
+		a.turnAway(w, r, in.body, err)
 		return
 	}
 	a.metrics.accepted.Add(float64(len(uploads)))
@@ -157,12 +158,9 @@ const (
 	maxDrains  = 64
 )
 
-// turnAway answers an upload that was refused, and forgets what was kept of it. The rest of its
-// body may be still on the way: closing the connection at once would reset it, and the client
-// might never see the answer.
-func (a *API) turnAway(w http.ResponseWriter, r *http.Request, in *intake, err error) {
-	defer in.discard(r.Context())
-	body := in.body
+// turnAway refuses a request whose body may be still on the way: closing the connection at once
+// would reset it, and the client might never see the answer.
+func (a *API) turnAway(w http.ResponseWriter, r *http.Request, body *body, err error) {
 	if body.done || r.ContentLength == 0 {
 		a.refuse(w, r, err)
 		return
@@ -176,6 +174,7 @@ func (a *API) turnAway(w http.ResponseWriter, r *http.Request, in *intake, err e
 
 	waits := r.Header.Get("Expect") != "" && body.read == 0 // the client has not begun to send
 	if waits || body.broken() || !a.drains.take(r.Context(), 0) {
+		_ = control.SetReadDeadline(time.Now()) // the server is not to wait for the rest either
 		return
 	}
 	defer a.drains.give()
