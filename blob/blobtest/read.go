@@ -17,7 +17,7 @@ import (
 	"github.com/leat-dev/leat/blob"
 )
 
-func testRanges(t *testing.T, store blob.Store) {
+func testReadAt(t *testing.T, store blob.Store) {
 	const size = 3<<20 + 17
 	key, content := blob.NewKey(), Content(1, size)
 	Put(t, store, key, content)
@@ -40,6 +40,13 @@ func testRanges(t *testing.T, store blob.Store) {
 	if n, err := object.ReadAt(make([]byte, 1), size); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("ReadAt at the end = %d, %v, want 0, io.EOF", n, err)
 	}
+}
+
+func testSeek(t *testing.T, store blob.Store) {
+	const size = 100 << 10
+	key, content := blob.NewKey(), Content(1, size)
+	Put(t, store, key, content)
+	object := open(t, store, key)
 	for _, seek := range []struct {
 		off    int64
 		whence int

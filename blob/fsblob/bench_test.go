@@ -2,7 +2,6 @@ package fsblob_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"io"
 	"os"
@@ -53,17 +52,17 @@ func BenchmarkPut1GiB(b *testing.B) {
 	for b.Loop() {
 		key := blob.NewKey()
 		start := time.Now()
-		if _, err := store.Put(context.Background(), key, &repeated{block: block, size: size}); err != nil {
+		if _, err := store.Put(b.Context(), key, &repeated{block: block, size: size}); err != nil {
 			b.Fatal(err)
 		}
 		put += time.Since(start)
-		if err := store.Delete(context.Background(), key); err != nil {
+		if err := store.Delete(b.Context(), key); err != nil {
 			b.Fatal(err)
 		}
 
 		target := filepath.Join(dir, "target")
 		start = time.Now()
-		out, err := exec.Command("dd", "if="+source, "of="+target, "bs=1M", "conv=fsync").CombinedOutput()
+		out, err := exec.CommandContext(b.Context(), "dd", "if="+source, "of="+target, "bs=1M", "conv=fsync").CombinedOutput()
 		if err != nil {
 			b.Fatalf("dd: %v\n%s", err, out)
 		}
@@ -89,7 +88,7 @@ func BenchmarkPut64KiB(b *testing.B) {
 	b.SetParallelism(8)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := store.Put(context.Background(), blob.NewKey(), bytes.NewReader(content)); err != nil {
+			if _, err := store.Put(b.Context(), blob.NewKey(), bytes.NewReader(content)); err != nil {
 				b.Error(err)
 				return
 			}

@@ -1,10 +1,15 @@
 package fsblob
 
-// OpenDisk opens the FS on a real folder.
-func OpenDisk(dir string) (FS, error) { return openDisk(dir) }
+// OpenLinkingDisk opens the FS on a real folder, as it is where the system has no rename that does
+// not replace.
+func OpenLinkingDisk(dir string) (FS, error) {
+	d, err := openDisk(dir)
+	return linkingDisk{d}, err
+}
 
-// LinkMove is Move as it is where the system has no rename that does not replace.
-func LinkMove(fs FS, oldname, newname string) error { return fs.(*disk).linkMove(oldname, newname) }
+type linkingDisk struct{ *disk }
+
+func (d linkingDisk) Move(oldname, newname string) error { return d.linkMove(oldname, newname) }
 
 // Sizes at which a Put changes how it works, in bytes.
 const (

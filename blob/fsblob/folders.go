@@ -18,22 +18,24 @@ type folders struct {
 	mu      sync.Mutex
 	durable map[string]bool // folders whose own name, and those above, are known to be synced
 	next    *folderSync     // collects who comes before it starts; nil when no one waits
-
-	running sync.Mutex // held while a folderSync runs
+	last    chan struct{}   // the done of the latest folderSync
 }
 
 // folderSync is a sync of some folders for everyone who waits for it.
 type folderSync struct {
-	dirs map[string]bool
-	done chan struct{}
-	err  error // set before done is closed
+	dirs   map[string]bool
+	before <-chan struct{} // closed when the one before it is done
+	done   chan struct{}
+	err    error // set before done is closed
 }
 
 // maxDurable bounds the memory of folders. Nearly all Puts are in the newest one.
 const maxDurable = 64
 
 func newFolders(disk FS) *folders {
-	return &folders{fs: disk, durable: make(map[string]bool)}
+	none := make(chan struct{})
+	close(none)
+	return &folders{fs: disk, durable: make(map[string]bool), last: none}
 }
 
 // ensure sees to it that the folder of key is there, and gives the folders that are to be synced
@@ -80,8 +82,8 @@ func (f *folders) sync(dirs []string) error {
 	s := f.next
 	first := s == nil
 	if first {
-		s = &folderSync{dirs: make(map[string]bool), done: make(chan struct{})}
-		f.next = s
+		s = &folderSync{dirs: make(map[string]bool), before: f.last, done: make(chan struct{})}
+		f.next, f.last = s, s.done
 	}
 	for _, dir := range dirs {
 		s.dirs[dir] = true
@@ -97,8 +99,7 @@ func (f *folders) sync(dirs []string) error {
 // run does s when the one before it is done. Who comes from then on waits for the next: what they
 // changed may be too late for this one.
 func (f *folders) run(s *folderSync) {
-	f.running.Lock()
-	defer f.running.Unlock()
+	<-s.before
 	f.mu.Lock()
 	f.next = nil
 	f.mu.Unlock()

@@ -45,11 +45,11 @@ func TestConformance(t *testing.T) {
 func TestConformanceWithALinkInPlaceOfARename(t *testing.T) {
 	t.Parallel()
 	blobtest.Run(t, func(t *testing.T) blob.Store {
-		disk, err := fsblob.OpenDisk(t.TempDir())
+		disk, err := fsblob.OpenLinkingDisk(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
-		store, err := fsblob.New(linking{disk})
+		store, err := fsblob.New(disk)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,10 +61,6 @@ func TestConformanceWithALinkInPlaceOfARename(t *testing.T) {
 		return store
 	})
 }
-
-type linking struct{ fsblob.FS }
-
-func (l linking) Move(oldname, newname string) error { return fsblob.LinkMove(l.FS, oldname, newname) }
 
 // The suite on the faulty disk proves that what the crash tests stand on works as a disk does.
 func TestConformanceOfTheFaultyDisk(t *testing.T) {

@@ -19,16 +19,21 @@ const (
 
 // buffers lends buffers to the Puts of a Store.
 type buffers struct {
-	small, large sync.Pool // of *[]byte
+	small, large sync.Pool // of *[]byte, each of one size
 	rings        chan struct{}
 }
 
 func newBuffers() *buffers {
-	return &buffers{
-		small: sync.Pool{New: func() any { b := make([]byte, smallBuffer); return &b }},
-		large: sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }},
-		rings: make(chan struct{}, maxRings),
+	return &buffers{rings: make(chan struct{}, maxRings)}
+}
+
+// take gives a buffer from a pool, or a new one of the given size when it is empty.
+func take(pool *sync.Pool, size int) *[]byte {
+	if b, ok := pool.Get().(*[]byte); ok {
+		return b
 	}
+	b := make([]byte, size)
+	return &b
 }
 
 // hasher hashes what one Put writes, and lends it the buffers for that: buffer and write are called
@@ -42,7 +47,7 @@ type hasher struct {
 }
 
 func newHasher(pool *buffers) *hasher {
-	return &hasher{pool: pool, hash: sha256.New(), small: pool.small.Get().(*[]byte)}
+	return &hasher{pool: pool, hash: sha256.New(), small: take(&pool.small, smallBuffer)}
 }
 
 // buffer gives the buffer to fill next. It is the caller's until the following call.
@@ -129,7 +134,7 @@ func (r *ring) next() []byte {
 	if len(r.lent) == ringSize {
 		return <-r.free
 	}
-	b := r.pool.large.Get().(*[]byte)
+	b := take(&r.pool.large, largeBuffer)
 	r.lent = append(r.lent, b)
 	return *b
 }

@@ -17,6 +17,8 @@ func UTF16(head []byte) (binary.ByteOrder, bool) {
 		return binary.LittleEndian, true
 	case bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
 		return binary.BigEndian, true
+	case 4*bytes.Count(head, []byte{0}) < len(head)-1:
+		return nil, false // each ASCII character has a zero byte, and half must be ASCII; most uploads end here
 	case looksUTF16(head, binary.LittleEndian):
 		return binary.LittleEndian, true
 	case looksUTF16(head, binary.BigEndian):

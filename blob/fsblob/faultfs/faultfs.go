@@ -11,6 +11,7 @@ package faultfs
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/leat-dev/leat/blob/fsblob"
@@ -98,10 +99,8 @@ func At(step int, fault Fault) func(Op) Fault {
 // On is for Inject: every operation of one of the kinds has the fault.
 func On(fault Fault, kinds ...Kind) func(Op) Fault {
 	return func(op Op) Fault {
-		for _, kind := range kinds {
-			if op.Kind == kind {
-				return fault
-			}
+		if slices.Contains(kinds, op.Kind) {
+			return fault
 		}
 		return Fault{}
 	}
