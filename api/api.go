@@ -159,7 +159,7 @@ func (a *API) allowed(r *http.Request) []string {
 // finish takes a panic back, then logs and counts the request.
 func (a *API) finish(w *response, r *http.Request, c *exchange) {
 	cause := recover()
-	if cause != nil && cause != http.ErrAbortHandler {
+	if cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // net/http too knows only the very value
 		a.log.LogAttrs(r.Context(), slog.LevelError, "panic in a request",
 			slog.String("request_id", c.id), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
 		if w.status == 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/leat-dev/leat/api/wire"
@@ -65,10 +66,8 @@ func (c *choices) setFilename(value string) error {
 
 // once notes that a field is given, and refuses it the second time.
 func (c *choices) once(name string) error {
-	for _, earlier := range c.given {
-		if earlier == name {
-			return failField(wire.CodeDuplicateField, name, "given more than once")
-		}
+	if slices.Contains(c.given, name) {
+		return failField(wire.CodeDuplicateField, name, "given more than once")
 	}
 	c.given = append(c.given, name)
 	return nil
@@ -80,7 +79,7 @@ func (c *choices) set(a *API, name, value string) error {
 	if int64(len(value)) > a.limits.Field {
 		return failTooLong(name, a.limits.Field)
 	}
-	if !isChoice(name) {
+	if !slices.Contains(choiceNames, name) {
 		return failUnknown(name)
 	}
 	if err := c.once(name); err != nil || value == "" {
@@ -106,15 +105,6 @@ func (c *choices) set(a *API, name, value string) error {
 		return c.setRunAt(value, a.now())
 	}
 	return nil
-}
-
-func isChoice(name string) bool {
-	for _, known := range choiceNames {
-		if name == known {
-			return true
-		}
-	}
-	return false
 }
 
 // setRunAt takes the time before which the work is not to begin. One that has passed means now:

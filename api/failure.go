@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -92,8 +93,9 @@ func retryAfter(code wire.Code) time.Duration {
 		return 3 * time.Second
 	case wire.CodeInsufficientStorage:
 		return time.Minute
+	default:
+		return 0
 	}
-	return 0
 }
 
 // problem is the answer to a failed request. huma takes it as an error of its own making.
@@ -152,10 +154,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func writeProblem(w http.ResponseWriter, p *problem) {
-	h := w.Header()
-	for name, values := range p.headers {
-		h[name] = values
-	}
+	maps.Copy(w.Header(), p.headers)
 	writeBody(w, p.Status, wire.ProblemType, mustJSON(p.Problem))
 }
 
@@ -169,11 +168,12 @@ func mustJSON(v any) []byte {
 }
 
 // writeBody sends a whole answer. A write that fails is the client's going away, which the
-// connection notices by itself.
+// connection notices by itself. The body is JSON, which no browser takes for a page because of
+// X-Content-Type-Options, or a page that html/template escaped.
 func writeBody(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // see above
+	_, _ = w.Write(body) //nolint:gosec // see above
 }

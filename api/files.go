@@ -80,7 +80,8 @@ type download struct {
 // serve gives out bytes that never change under their address, whole or in ranges. They are
 // somebody's upload: a browser is told to save them, and to run nothing in them.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, d download) {
-	opened, err := a.open(r.Context(), d.content)
+	ctx := r.Context()
+	opened, err := a.open(ctx, d.content)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -88,7 +89,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, d download) {
 	content := &watched{ReadSeekCloser: opened}
 	defer func() {
 		if err := errors.Join(content.err, content.Close()); err != nil {
-			a.log.ErrorContext(r.Context(), "read a blob", slog.String("request_id", exchangeOf(r.Context()).id), slog.Any("err", err))
+			a.log.ErrorContext(ctx, "read a blob", slog.String("request_id", exchangeOf(ctx).id), slog.Any("err", err))
 		}
 	}()
 	h := w.Header()
@@ -120,7 +121,7 @@ type watched struct {
 
 func (c *watched) Read(p []byte) (int, error) {
 	n, err := c.ReadSeekCloser.Read(p)
-	if err != nil && err != io.EOF { // a reader promises io.EOF itself
+	if err != nil && err != io.EOF { //nolint:errorlint // a reader promises io.EOF itself; wrapped, it is a failure
 		c.err = err
 	}
 	return n, err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"slices"
 	"sync"
 
 	"github.com/leat-dev/leat/api/wire"
@@ -36,7 +37,7 @@ func (in *intake) form(ctx context.Context, boundary string, length int64) error
 	for n := 1; ; n++ {
 		guard.close()
 		part, err := reader.NextRawPart()
-		if err == io.EOF { //nolint:errorlint // io.EOF itself is the end of the form; wrapped, it is the body's
+		if err == io.EOF { // io.EOF itself is the end of the form; wrapped, it is the body's
 			break
 		}
 		if err != nil {
@@ -85,7 +86,7 @@ func (in *intake) part(ctx context.Context, part *multipart.Part) error {
 }
 
 func (in *intake) field(part *multipart.Part, name string) error {
-	if !isChoice(name) {
+	if !slices.Contains(choiceNames, name) {
 		return failUnknown(name)
 	}
 	limit := in.api.limits.Field

@@ -34,7 +34,7 @@ func TestLimits(t *testing.T) {
 	many := []string{field("kind", "inspect"), file("a", "x"), file("a", "x"), file("a", "x"), file("a", "x")}
 	full := strings.Repeat("x", 100<<10)
 	const raw = "Content-Type: text/plain"
-	for _, test := range []struct {
+	for _, test := range []struct { //nolint:paralleltest // the blobs that they leave are counted after them
 		name, query, body, header string
 		code                      wire.Code // none: accepted
 	}{

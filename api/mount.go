@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -113,9 +114,7 @@ func (rt *route) operation(registry huma.Registry) huma.Operation {
 	if rt.Curl != "" {
 		op.Extensions = map[string]any{"x-codeSamples": []codeSample{{"Shell", strings.ReplaceAll(rt.Curl, "{base}", sampleBase)}}}
 	}
-	for status, answer := range rt.Answers {
-		op.Responses[status] = answer
-	}
+	maps.Copy(op.Responses, rt.Answers)
 	problem := registry.Schema(reflect.TypeFor[wire.Problem](), true, "")
 	for _, code := range append(slices.Clone(rt.Codes), wire.CodeInternal) {
 		status := strconv.Itoa(meaning(code).Status)

@@ -139,18 +139,18 @@ func (l *Limits) validate() []error {
 		name  string
 		value int64
 	}{
-		{"Body", l.Body},
-		{"File", l.File},
-		{"Field", l.Field},
-		{"PartHeader", l.PartHeader},
-		{"Parts", int64(l.Parts)},
-		{"BodyChunk", l.BodyChunk},
-		{"BodyWait", int64(l.BodyWait)},
-		{"Uploads", int64(l.Uploads)},
-		{"Commit", int64(l.Commit)},
+		{"Limits.Body", l.Body},
+		{"Limits.File", l.File},
+		{"Limits.Field", l.Field},
+		{"Limits.PartHeader", l.PartHeader},
+		{"Limits.Parts", int64(l.Parts)},
+		{"Limits.BodyChunk", l.BodyChunk},
+		{"Limits.BodyWait", int64(l.BodyWait)},
+		{"Limits.Uploads", int64(l.Uploads)},
+		{"Limits.Commit", int64(l.Commit)},
 	} {
 		if n.value <= 0 {
-			errs = append(errs, fmt.Errorf("Limits.%s must be above 0, not %d", n.name, n.value))
+			errs = append(errs, fmt.Errorf("%s must be above 0, not %d", n.name, n.value))
 		}
 	}
 	if l.UploadWait < 0 {

@@ -42,11 +42,19 @@ func (s *slots) take(ctx context.Context, wait time.Duration) bool {
 func (s *slots) give() { s.free <- struct{}{} }
 
 // buffers is a pool of byte slices of one size.
-type buffers struct{ pool sync.Pool }
-
-func newBuffers(size int) *buffers {
-	return &buffers{pool: sync.Pool{New: func() any { b := make([]byte, size); return &b }}}
+type buffers struct {
+	size int
+	pool sync.Pool
 }
 
-func (b *buffers) get() *[]byte  { return b.pool.Get().(*[]byte) }
+func newBuffers(size int) *buffers { return &buffers{size: size} }
+
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, b.size)
+	return &p
+}
+
 func (b *buffers) put(p *[]byte) { b.pool.Put(p) }

@@ -22,11 +22,11 @@ const adminTimeout = 10 * time.Second
 // AdminService listens on the admin address, at once so that a taken one is an error at start, and
 // gives the service of /metrics, /healthz, /readyz and /debug/pprof; none when it is Off. Ready
 // means that the store answers.
-func (r *Resources) AdminService() ([]Service, error) {
+func (r *Resources) AdminService(ctx context.Context) ([]Service, error) {
 	if r.Options.AdminListen == Off {
 		return nil, nil
 	}
-	listener, err := net.Listen("tcp", r.Options.AdminListen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.Options.AdminListen)
 	if err != nil {
 		return nil, fmt.Errorf("admin-listen: %w (another address, or \"off\", will do)", err)
 	}
@@ -50,7 +50,7 @@ func (r *Resources) AdminService() ([]Service, error) {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: adminTimeout, ErrorLog: slog.NewLogLogger(r.Log.Handler(), slog.LevelWarn)}
-	r.Log.Info("admin is listening", "address", listener.Addr().String())
+	r.Log.InfoContext(ctx, "admin is listening", "address", listener.Addr().String())
 	return []Service{HTTPService("admin", server, listener, 0)}, nil
 }
 

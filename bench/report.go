@@ -21,11 +21,6 @@ type row struct {
 	Met      *bool   `json:"met,omitempty"`
 }
 
-// add records a figure without a target.
-func (b *bench) add(name string, value float64, unit string) {
-	b.rows = append(b.rows, row{Name: name, Value: value, Unit: unit})
-}
-
 // target records a figure that ought to be at most, or at least, a limit.
 func (b *bench) target(name string, value float64, unit string, most bool, limit float64) {
 	met, word := value >= limit, "at least"

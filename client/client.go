@@ -184,7 +184,7 @@ func retryAfter(header string) time.Duration {
 // readProblem reads why a request was refused, and closes the answer. What is no problem+json was
 // said by something in between.
 func readProblem(res *http.Response) *wire.Problem {
-	defer closeBody(res)
+	defer res.Body.Close()
 	mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")) // an odd one is not ours either
 	p := &wire.Problem{}
 	if mediaType == wire.ProblemType {
@@ -198,7 +198,7 @@ func readProblem(res *http.Response) *wire.Problem {
 
 // decode reads an answer in JSON, and closes it.
 func decode(res *http.Response, out any) error {
-	defer closeBody(res)
+	defer res.Body.Close()
 	var text bytes.Buffer
 	n, err := text.ReadFrom(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
@@ -212,7 +212,3 @@ func decode(res *http.Response, out any) error {
 	}
 	return nil
 }
-
-// closeBody gives a connection back. There is nothing to be done about a failure: what was wanted
-// has been read.
-func closeBody(res *http.Response) { _ = res.Body.Close() }

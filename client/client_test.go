@@ -108,13 +108,12 @@ func text(name, content string) client.File {
 }
 
 // refusal ends the test unless err is a problem with the code.
-func refusal(t *testing.T, err error, code wire.Code) *wire.Problem {
+func refusal(t *testing.T, err error, code wire.Code) {
 	t.Helper()
 	var p *wire.Problem
 	if !errors.As(err, &p) || p.Code != code {
 		t.Fatalf("want a problem with the code %s, got %v", code, err)
 	}
-	return p
 }
 
 // claim starts a job.
@@ -208,8 +207,8 @@ func TestRefusalsAreProblems(t *testing.T) {
 	_, err := f.Job(t.Context(), jobs.NewID())
 	refusal(t, err, wire.CodeNotFound)
 	_, err = f.Upload(t.Context(), client.UploadOptions{Kind: "launder"}, text("a", strings.Repeat("x", 10<<20)))
-	p := refusal(t, err, wire.CodeUnknownKind)
-	f.equal("message", "unknown_kind: There is no such kind of work. GET /v1/kinds lists them. [kind: there is no such kind of work]", p.Error())
+	refusal(t, err, wire.CodeUnknownKind)
+	f.equal("message", "unknown_kind: There is no such kind of work. GET /v1/kinds lists them. [kind: there is no such kind of work]", err.Error())
 	_, err = f.Upload(t.Context(), client.UploadOptions{}, text("a", strings.Repeat("x", 10<<20)))
 	refusal(t, err, wire.CodeFileTooLarge)
 	_, err = f.CancelJobs(t.Context(), client.Filter{})
@@ -255,7 +254,8 @@ func TestJobsGoesThroughAllPages(t *testing.T) {
 	f.equal("jobs", 270, len(ids))
 	f.equal("newest first", true, slices.IsSorted(ids) && len(slices.Compact(ids)) == 270)
 	n := 0
-	for range f.Jobs(t.Context(), client.Filter{}) {
+	for _, err := range f.Jobs(t.Context(), client.Filter{}) {
+		f.ok(err)
 		if n++; n == 5 {
 			break
 		}

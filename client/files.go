@@ -44,7 +44,7 @@ func (c *Client) content(ctx context.Context, path ...string) (*Content, error) 
 		return nil, err
 	}
 	req.Header.Set("Accept", "*/*")
-	res, err := c.read(req)
+	res, err := c.read(req) //nolint:bodyclose // whoever gets the Content closes it
 	if err != nil {
 		return nil, err
 	}

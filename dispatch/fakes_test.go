@@ -3,7 +3,6 @@ package dispatch_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"sync"
@@ -20,7 +19,7 @@ import (
 
 var errAway = errors.New("away")
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func meter() *dispatch.Metrics { return dispatch.NewMetrics(prometheus.NewRegistry()) }
 

@@ -198,9 +198,7 @@ func (t *relayTerm) publish(ctx context.Context, depths map[string]int, reachabl
 		for name := range t.rooms {
 			rooms[name] = t.fleet.window(name)
 		}
-		for name, window := range t.fleet.windows {
-			rooms[name] = window
-		}
+		maps.Copy(rooms, t.fleet.windows)
 		for name, depth := range depths {
 			rooms[name] = max(t.fleet.window(name)-depth, 0)
 		}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -142,7 +143,7 @@ func TestP2OutageOfPostgresReapsNobody(t *testing.T) {
 	stopped := time.Now()
 	for time.Since(stopped) < 30*time.Second {
 		_, err := r.Upload(t.Context(), r.client, api.URL, "work", "", []byte("x"))
-		if e, ok := err.(*system.StatusError); !ok || e.Status != http.StatusServiceUnavailable {
+		if e, ok := errors.AsType[*system.StatusError](err); !ok || e.Status != http.StatusServiceUnavailable {
 			t.Fatalf("upload without Postgres: %v, want a 503", err)
 		}
 		pass(t, 2*time.Second)

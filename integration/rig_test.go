@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -144,7 +145,7 @@ func (l *load) send(ctx context.Context, r *rig, base, params string, i int) {
 	defer l.mu.Unlock()
 	if err != nil {
 		status := 0
-		if e, ok := err.(*system.StatusError); ok {
+		if e, ok := errors.AsType[*system.StatusError](err); ok {
 			status = e.Status
 		}
 		l.refused[status]++

@@ -15,7 +15,7 @@ import (
 //
 // The source's own context is not used: the delivery layer ends it when it loses sight of the
 // delivery, and a run goes on then. The worker has a deadline, a cancel and a drain of its own.
-func (w *Worker) handle(_ context.Context, d jobs.Delivery) {
+func (w *Worker) handle(_ context.Context, d jobs.Delivery) { //nolint:contextcheck // see above
 	w.tally(func() { w.inside++ })
 	defer w.tally(func() { w.inside-- })
 	t := taking{Worker: w, delivery: d, accepts: w.open}

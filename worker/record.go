@@ -78,14 +78,20 @@ func (w *Worker) record(end store.RunEnd, took time.Duration, log *slog.Logger, 
 	if end.Error != nil {
 		attrs = append(attrs, "code", end.Error.Code, "error", end.Error.Message)
 	}
-	switch {
-	case state == jobs.Failed:
+	switch state {
+	case jobs.Succeeded:
+		log.Info("job succeeded", attrs...)
+	case jobs.Failed:
 		log.Warn("job failed", attrs...)
-	case state == jobs.Retrying:
+	case jobs.Retrying:
 		log.Warn("attempt failed, the job will be tried again", append(attrs, "in", end.Delay)...)
-	case end.Outcome == jobs.RunDrained:
+	case jobs.Pending:
 		log.Info("job handed back, this worker is stopping", attrs...)
-	default:
-		log.Info("job "+string(state), attrs...)
+	case jobs.Waiting:
+		log.Info("job waits for its children", attrs...)
+	case jobs.Cancelled:
+		log.Info("job cancelled", attrs...)
+	case jobs.Running:
+		log.Error("job still runs although its run has ended", attrs...)
 	}
 }

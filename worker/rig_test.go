@@ -29,7 +29,6 @@ const tenant = jobs.DefaultTenant
 // onBothStores runs a test of behaviour over each store.
 func onBothStores(t *testing.T, test func(t *testing.T, s store.Store)) {
 	t.Helper()
-	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "leat.db")})
@@ -168,7 +167,7 @@ func start(t *testing.T, s setup) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // the cleanup drains it
 	done := make(chan error, 1)
 	go func() { done <- r.worker.Run(ctx) }()
 	r.stop = sync.OnceFunc(func() {

@@ -178,7 +178,7 @@ func (w *Worker) drain(ctx context.Context) {
 	last := time.AfterFunc(w.opts.Grace+stopGrace+handBackLimit, w.stopRecord)
 	defer last.Stop()
 
-	if err := w.source.Shutdown(w.recording); err != nil {
+	if err := w.source.Shutdown(w.recording); err != nil { //nolint:contextcheck // the drain has its own end
 		w.log.WarnContext(ctx, "drain: some deliveries did not end in time; their jobs will be recovered", "error", err)
 	}
 	leave, cancelLeave := context.WithTimeout(ctx, handBackLimit)

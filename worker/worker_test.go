@@ -20,6 +20,7 @@ import (
 )
 
 func TestHandlerIsGivenTheFileAndItsAnswerIsKept(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		r := start(t, setup{store: s, handler: func(_ context.Context, run *jobs.Run) (any, error) {
 			text, err := io.ReadAll(run.Input)
@@ -34,6 +35,7 @@ func TestHandlerIsGivenTheFileAndItsAnswerIsKept(t *testing.T) {
 }
 
 func TestWhatAHandlerReturnsDecidesWhatBecomesOfItsJob(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("broken")
 	cases := []struct {
 		name   string
@@ -79,10 +81,13 @@ func TestWhatAHandlerReturnsDecidesWhatBecomesOfItsJob(t *testing.T) {
 }
 
 func TestRunOverItsTimeIsRecordedThoughItsHandlerGoesOn(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		release := make(chan struct{})
-		r := start(t, setup{store: s, slots: 1, specs: []jobs.Spec{{Name: "work", Version: 1, Timeout: 50 * time.Millisecond}},
-			handler: func(context.Context, *jobs.Run) (any, error) { <-release; return nil, nil }})
+		r := start(t, setup{
+			store: s, slots: 1, specs: []jobs.Spec{{Name: "work", Version: 1, Timeout: 50 * time.Millisecond}},
+			handler: func(context.Context, *jobs.Run) (any, error) { <-release; return nil, nil },
+		})
 		d := r.accept("work", nil)
 		done := r.source.deliver(d)
 		r.eventually("the timeout is recorded", func() bool { return r.job(d.JobID).State == jobs.Retrying })
@@ -101,6 +106,7 @@ func TestRunOverItsTimeIsRecordedThoughItsHandlerGoesOn(t *testing.T) {
 }
 
 func TestCancelEndsARun(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		r := start(t, setup{store: s, handler: untilEnded})
 		d := r.accept("work", nil)
@@ -116,10 +122,12 @@ func TestCancelEndsARun(t *testing.T) {
 
 // Without waiting outside the slots, jobs of a bounded kind would fill them all and others starve.
 func TestBoundedKindLeavesSlotsToOthers(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		var running, most atomic.Int64
 		release := make(chan struct{})
-		r := start(t, setup{store: s, slots: 6, specs: []jobs.Spec{{Name: "open", Version: 1}, {Name: "bounded", Version: 1, Concurrency: 2}},
+		r := start(t, setup{
+			store: s, slots: 6, specs: []jobs.Spec{{Name: "open", Version: 1}, {Name: "bounded", Version: 1, Concurrency: 2}},
 			handler: func(_ context.Context, run *jobs.Run) (any, error) {
 				if run.Input.Size() > 0 {
 					return nil, nil
@@ -128,7 +136,8 @@ func TestBoundedKindLeavesSlotsToOthers(t *testing.T) {
 				defer running.Add(-1)
 				<-release
 				return nil, nil
-			}})
+			},
+		})
 		var bounded []jobs.Delivery
 		for range 6 { // two run, three wait for them, one is handed back
 			bounded = append(bounded, r.accept("bounded", nil))
@@ -165,6 +174,7 @@ func TestBoundedKindLeavesSlotsToOthers(t *testing.T) {
 }
 
 func TestKindThatIsNotKnownHereIsLeftToOthers(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		r := start(t, setup{store: s, handler: untilEnded})
 		job := r.run("tomorrow", nil)
@@ -177,6 +187,7 @@ func TestKindThatIsNotKnownHereIsLeftToOthers(t *testing.T) {
 
 // A suspect that ran beside others would take them down with it, and be told from them by nothing.
 func TestSuspectRunsAlone(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		var running atomic.Int64
 		beside := make(chan int64, 1)
@@ -247,6 +258,7 @@ func (r *rig) fence1() store.Lease {
 }
 
 func TestP5DrainHandsBackWhatDoesNotEndInTime(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		r := start(t, setup{store: s, grace: 300 * time.Millisecond, handler: func(ctx context.Context, run *jobs.Run) (any, error) {
 			switch text, _ := io.ReadAll(run.Input); string(text) {
@@ -293,6 +305,7 @@ func allRunning(r *rig, deliveries map[string]jobs.Delivery) bool {
 }
 
 func TestReapedWorkerEndsItsRunsAndRegistersAnew(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		ended := make(chan error, 1)
 		r := start(t, setup{store: s, handler: func(ctx context.Context, _ *jobs.Run) (any, error) {
@@ -318,6 +331,7 @@ func TestReapedWorkerEndsItsRunsAndRegistersAnew(t *testing.T) {
 }
 
 func TestWorkerAsksAgainUntilTheStoreAnswers(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		for _, lostAnswer := range []bool{false, true} {
 			away := &awayStore{}
@@ -349,6 +363,7 @@ func TestWorkerAsksAgainUntilTheStoreAnswers(t *testing.T) {
 }
 
 func TestArtifactsAppearWithSuccessOrNever(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		large := bytes.Repeat([]byte("large"), 1<<16)
 		r := start(t, setup{store: s, handler: func(ctx context.Context, run *jobs.Run) (any, error) {
@@ -400,6 +415,7 @@ func TestArtifactsAppearWithSuccessOrNever(t *testing.T) {
 }
 
 func TestProgressIsRecorded(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		release := make(chan struct{})
 		r := start(t, setup{store: s, handler: func(_ context.Context, run *jobs.Run) (any, error) {
@@ -422,6 +438,7 @@ func TestProgressIsRecorded(t *testing.T) {
 }
 
 func TestCordonStopsTheSourceAndCanBeUndone(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		r := start(t, setup{store: s, handler: untilEnded})
 		if err := s.Cordon(t.Context(), r.worker.ID(), time.Minute); err != nil {
@@ -442,6 +459,7 @@ func TestCordonStopsTheSourceAndCanBeUndone(t *testing.T) {
 }
 
 func TestMissingBytesFailTheRunWithACode(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		r := start(t, setup{store: s, handler: untilEnded})
 		up := store.Upload{

@@ -10,7 +10,7 @@ const ProblemType = "application/problem+json"
 
 // Problem is the body of every answer that refuses a request, as RFC 9457 has it. Code is what a
 // program should look at: it is stable, while title and detail may be reworded.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type      string       `json:"type" format:"uri-reference" doc:"Where the code is explained."`
 	Title     string       `json:"title" doc:"What the code means."`
 	Status    int          `json:"status" doc:"The HTTP status."`

@@ -18,7 +18,7 @@ import (
 
 // Services listens on the API's address, at once so that a taken one is an error at start, and
 // gives the services that serve it.
-func Services(res *app.Resources, specs *jobs.Specs) ([]app.Service, net.Addr, error) {
+func Services(ctx context.Context, res *app.Resources, specs *jobs.Specs) ([]app.Service, net.Addr, error) {
 	log := res.Log.With("part", "api")
 	shortcut := dispatch.NewShortcut(res.Store, res.Queue, log)
 	opts, err := options(res, specs, shortcut, log)
@@ -29,7 +29,7 @@ func Services(res *app.Resources, specs *jobs.Specs) ([]app.Service, net.Addr, e
 	if err != nil {
 		return nil, nil, err
 	}
-	listener, err := net.Listen("tcp", res.Options.Listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", res.Options.Listen)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen: %w", err)
 	}

@@ -44,11 +44,11 @@ func Command(env app.Env, open app.Opener, specs func(map[string]config.Kind) (*
 			return err
 		}
 		defer func() { err = errors.Join(err, res.Close()) }()
-		services, err := res.AdminService()
+		services, err := res.AdminService(ctx)
 		if err != nil {
 			return err
 		}
-		serving, addr, err := Services(res, takes)
+		serving, addr, err := Services(ctx, res, takes)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func eachJob(cmd *cobra.Command, c *client.Client, f client.Filter, limit int, d
 
 func (r *remote) showCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "Show a job, its result and its attempts", Args: exactArgs(1, "a job's ID"),
+		Use: "show ID", Short: "Show a job, its result and its attempts", Args: oneArg("a job's ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := r.clientAndID(args[0])
 			if err != nil {
@@ -122,7 +122,7 @@ func (r *remote) showCommand() *cobra.Command {
 
 func (r *remote) watchCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "watch ID", Short: "Follow a job until it ends; the exit code is 1 unless it succeeds", Args: exactArgs(1, "a job's ID"),
+		Use: "watch ID", Short: "Follow a job until it ends; the exit code is 1 unless it succeeds", Args: oneArg("a job's ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, id, err := r.clientAndID(args[0])
 			if err != nil {

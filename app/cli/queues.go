@@ -19,11 +19,11 @@ func (r *remote) queuesCommand() *cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return r.listQueues(cmd) },
 		},
 		&cobra.Command{
-			Use: "pause NAME", Short: "Hand out no more jobs of a queue; those that run go on", Args: exactArgs(1, "a queue's name"),
+			Use: "pause NAME", Short: "Hand out no more jobs of a queue; those that run go on", Args: oneArg("a queue's name"),
 			RunE: func(cmd *cobra.Command, args []string) error { return r.setPaused(cmd, args[0], true) },
 		},
 		&cobra.Command{
-			Use: "resume NAME", Short: "Hand out a paused queue's jobs again", Args: exactArgs(1, "a queue's name"),
+			Use: "resume NAME", Short: "Hand out a paused queue's jobs again", Args: oneArg("a queue's name"),
 			RunE: func(cmd *cobra.Command, args []string) error { return r.setPaused(cmd, args[0], false) },
 		},
 	)

@@ -85,10 +85,10 @@ func parseID(text string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// exactArgs wants n arguments and says which.
-func exactArgs(n int, what string) cobra.PositionalArgs {
+// oneArg wants one argument and says what it is.
+func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
+		if len(args) != 1 {
 			return &app.ExitError{Code: 2, Err: fmt.Errorf("%s takes %s", cmd.CommandPath(), what)}
 		}
 		return nil

@@ -41,11 +41,11 @@ func upCommand(env app.Env) *cobra.Command {
 			return err
 		}
 		defer func() { err = errors.Join(err, res.Close()) }()
-		services, err := res.AdminService()
+		services, err := res.AdminService(ctx)
 		if err != nil {
 			return err
 		}
-		serving, addr, err := apirole.Services(res, kinds.Specs)
+		serving, addr, err := apirole.Services(ctx, res, kinds.Specs)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func Command(env app.Env, open app.Opener, kinds func(map[string]config.Kind) (*
 			return err
 		}
 		defer func() { err = errors.Join(err, res.Close()) }()
-		services, err := res.AdminService()
+		services, err := res.AdminService(ctx)
 		if err != nil {
 			return err
 		}

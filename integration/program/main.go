@@ -18,7 +18,10 @@ import (
 )
 
 func main() {
-	go tether(os.Stdin)
+	go func() {
+		tether(os.Stdin)
+		os.Exit(3)
+	}()
 	env := app.OSEnv()
 	env.Stdin = nil
 	root := &cobra.Command{Use: "program"}
@@ -29,11 +32,10 @@ func main() {
 	os.Exit(app.Main(root, env, nil))
 }
 
-// tether ends the process with the test that started it, however that ended: the other end of its
-// standard input is the test's.
+// tether returns when the test that started the process is gone, however that ended: the other end
+// of its standard input is the test's.
 func tether(stdin io.Reader) {
 	_, _ = io.Copy(io.Discard, stdin) // whatever ended it, the test is gone
-	os.Exit(3)
 }
 
 // open opens what production opens, with the fault that the test asked for.

@@ -191,8 +191,10 @@ func (p *Process) Kill() {
 	_ = p.stdin.Close() // its other end is gone
 }
 
-// Pause stops the process where it is, as SIGSTOP does; Resume wakes it.
-func (p *Process) Pause()  { p.signal(syscall.SIGSTOP) }
+// Pause stops the process where it is, as SIGSTOP does.
+func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+
+// Resume wakes a paused process.
 func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
 
 // Terminate asks the process to stop.

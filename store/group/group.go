@@ -53,7 +53,7 @@ type call[Req, Res any] struct {
 // answer, or panics, gives its own callers ErrNoVerdict and harms nobody else.
 func New[Req, Res any](parallel, limit int, run func(ctx context.Context, reqs []Req) []Verdict[Res]) *Group[Req, Res] {
 	g := &Group[Req, Res]{run: run, parallel: max(parallel, 1), limit: max(limit, 1)}
-	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.ctx, g.cancel = context.WithCancel(context.Background()) //nolint:gosec // Close cancels it
 	return g
 }
 

@@ -44,6 +44,8 @@ const again store.Refusal = "again"
 // The commit is not waited for to be on disk (docs/adr/0004): should Postgres die within the blink
 // until it is, the claim is undone, and so the run is refused and the job delivered again.
 //
+// (finished_at is NULL already in any job that can be granted; see released.)
+//
 // It answers with a row for each request whose job there is: its place, the refusal (” granted,
 // 'again' granted before), the time, and the job as it was, with its file where it is granted.
 const claimSQL = `

@@ -76,7 +76,7 @@ WITH known AS MATERIALIZED (
 	UPDATE blobs b SET held_job = a.job_id, held_claim = gen_random_uuid(), created_at = now()
 	FROM artifact a WHERE b.key = a.blob_key
 ), moved AS (
-	UPDATE jobs j SET state = 'pending', generation = j.generation + 1, run_at = now(), events = j.events + 1,
+	UPDATE jobs j SET state = 'pending', generation = j.generation + 1, run_at = now(), events = j.events + 1, ` + released + `,
 		failures = 0, losses = 0, cancel_requested = false, progress = NULL, finished_at = NULL,
 		error_code = NULL, error_message = NULL, result = NULL
 	FROM job WHERE j.id = job.id

@@ -141,8 +141,7 @@ WITH run AS MATERIALIZED (
 	FOR UPDATE OF j
 ), ended AS (
 	UPDATE jobs j SET
-		state = r.state, events = j.events + 1, result = r.result,
-		worker_id = NULL, worker_label = NULL, claim = NULL, alone = false,
+		state = r.state, events = j.events + 1, result = r.result, ` + released + `,
 		generation = CASE WHEN r.state IN ('pending', 'retrying') THEN j.generation + 1 ELSE j.generation END,
 		run_at = CASE WHEN r.state IN ('pending', 'retrying') THEN now() + r.delay * interval '1 microsecond' ELSE j.run_at END,
 		finished_at = CASE WHEN r.state IN ('succeeded', 'failed', 'cancelled') THEN now() END,
@@ -153,6 +152,12 @@ WITH run AS MATERIALIZED (
 	FROM run r WHERE j.id = r.id
 ), ` + recordRuns + `
 SELECT ord, state, parent_id, tenant FROM run`
+
+// released takes the run off a job. Every UPDATE that moves a job sets this, and finished_at, even
+// where they are NULL already: before the server finds out that a row has changed since the statement
+// began, and takes the row as it is now, it holds the constraints against what it would make of the
+// row as it was then.
+const released = `claim = NULL, worker_id = NULL, worker_label = NULL, alone = false`
 
 // recordRuns is the part of a statement that records runs which have ended: as attempts, in the
 // events of their jobs, and in the roll-ups. It reads them from run, and the writer from $1.

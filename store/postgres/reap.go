@@ -80,8 +80,7 @@ WITH run AS MATERIALIZED (
 	FOR UPDATE OF j
 ), ended AS (
 	UPDATE jobs j SET
-		state = r.state, events = j.events + 1, losses = j.losses + 1,
-		worker_id = NULL, worker_label = NULL, claim = NULL, alone = false,
+		state = r.state, events = j.events + 1, losses = j.losses + 1, ` + released + `,
 		generation = CASE WHEN r.state = 'pending' THEN j.generation + 1 ELSE j.generation END,
 		run_at = CASE WHEN r.state = 'pending' THEN now() ELSE j.run_at END,
 		finished_at = CASE WHEN r.state <> 'pending' THEN now() END,

@@ -38,7 +38,7 @@ WITH parent AS MATERIALIZED (
 ), verdict AS MATERIALIZED (
 	SELECT *, CASE WHEN failed > 0 AND fail_with_children THEN 'failed' ELSE 'succeeded' END AS state FROM parent
 ), settled AS (
-	UPDATE jobs j SET state = v.state, finished_at = now(), events = j.events + 1,
+	UPDATE jobs j SET state = v.state, finished_at = now(), events = j.events + 1, ` + released + `,
 		error_code = CASE WHEN v.state = 'failed' THEN 'children_failed' END,
 		error_message = CASE WHEN v.state = 'failed' THEN v.failed || ' of its children failed' END
 	FROM verdict v WHERE j.id = v.id

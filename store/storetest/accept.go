@@ -86,7 +86,8 @@ func testContentRoundTrip(f *fixture) {
 		},
 		"64 KiB": {
 			[]option{withContent([]byte(strings.Repeat("0123456789abcdef", 4096)))},
-			store.Content{Inline: []byte(strings.Repeat("0123456789abcdef", 4096))}, json.RawMessage(`{"a":1e3}`),
+			store.Content{Inline: []byte(strings.Repeat("0123456789abcdef", 4096))},
+			json.RawMessage(`{"a":1e3}`),
 		},
 		"blob": {[]option{inBlob(key)}, store.Content{BlobKey: key}, json.RawMessage(`{}`)},
 	} {

@@ -69,7 +69,9 @@ func testEventStory(f *fixture) {
 		started(4, 2), ended(jobs.RunSucceeded, jobs.Waiting, "", 0),
 		{store.EventSettled, eventData{State: jobs.Failed}},
 		{Type: store.EventRetried},
-		started(5, 1), {Type: store.EventCancelRequested}, ended(jobs.RunCancelled, jobs.Cancelled, "", 0),
+		started(5, 1),
+		{Type: store.EventCancelRequested},
+		ended(jobs.RunCancelled, jobs.Cancelled, "", 0),
 	}
 	var got []entry
 	var last time.Time
@@ -166,15 +168,11 @@ func testEventsNumberedUnderLoad(f *fixture) {
 			}
 		}
 	})
-	events, started, ended := f.events(id), 0, 0
-	for _, e := range events {
-		switch e.Type {
-		case store.EventStarted:
-			started++
-		case store.EventEnded:
-			ended++
-		}
+	counts := map[store.EventType]int{}
+	for _, e := range f.events(id) {
+		counts[e.Type]++
 	}
+	started, ended := counts[store.EventStarted], counts[store.EventEnded]
 	attempts := f.attempts(id)
 	for i, a := range attempts {
 		if a.Run != i+1 {

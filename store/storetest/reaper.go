@@ -140,7 +140,11 @@ func testReapRuns(f *fixture) {
 	pending := f.accept()
 	before := []trace{f.trace(kept.JobID), f.trace(ended.JobID), f.trace(pending)}
 	reaped, err := f.s.ReapRuns(f.ctx(), lease, []store.RunRef{
-		lost, lost, {JobID: kept.JobID, Claim: uuid.New()}, ended, {JobID: pending}, {JobID: pending, Claim: uuid.New()},
+		lost, lost,
+		{JobID: kept.JobID, Claim: uuid.New()},
+		ended,
+		{JobID: pending},
+		{JobID: pending, Claim: uuid.New()},
 		{JobID: uuid.New(), Claim: lost.Claim},
 	})
 	f.ok(err)

@@ -42,8 +42,13 @@ func (f *fixture) settleIn() estate {
 // filters of all sorts that fit something of the estate.
 func (e estate) filters() []store.JobFilter {
 	return []store.JobFilter{
-		{}, {State: jobs.Failed}, {State: jobs.Pending}, {Kind: "inspect"}, {Queue: jobs.DefaultQueue},
-		{FileID: e.failed.FileID}, {ParentID: e.waiting.ID},
+		{},
+		{State: jobs.Failed},
+		{State: jobs.Pending},
+		{Kind: "inspect"},
+		{Queue: jobs.DefaultQueue},
+		{FileID: e.failed.FileID},
+		{ParentID: e.waiting.ID},
 	}
 }
 
@@ -160,10 +165,8 @@ func testTenancy(f *fixture) {
 	f.ok(err)
 
 	cases := intrusions()
-	methods := reflect.TypeFor[store.Tenanted]()
 	var names []string
-	for i := range methods.NumMethod() {
-		m := methods.Method(i)
+	for m := range reflect.TypeFor[store.Tenanted]().Methods() {
 		names = append(names, m.Name)
 		if m.Type.NumIn() < 2 || m.Type.In(1) != reflect.TypeFor[jobs.Tenant]() {
 			f.Errorf("%s does not take the tenant after the context", m.Name)
