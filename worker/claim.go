@@ -15,12 +15,12 @@ import (
 //
 // The source's own context is not used: the delivery layer ends it when it loses sight of the
 // delivery, and a run goes on then. The worker has a deadline, a cancel and a drain of its own.
-func (w *Worker) handle(_ context.Context, d jobs.Delivery) { //nolint:contextcheck // see above
+func (w *Worker) handle(_ context.Context, d jobs.Delivery) {
 	w.tally(func() { w.inside++ })
 	defer w.tally(func() { w.inside-- })
 	t := taking{Worker: w, delivery: d, accepts: w.open}
 	defer t.giveBack()
-	t.take()
+	t.take() //nolint:contextcheck // the worker's own contexts count, see above
 }
 
 // tally changes the counts that the heartbeat reports.

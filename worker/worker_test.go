@@ -320,7 +320,9 @@ func TestReapedWorkerEndsItsRunsAndRegistersAnew(t *testing.T) {
 		if reaped, err := s.ReapWorkers(t.Context(), r.fence(), map[uuid.UUID]int64{before: r.me().Beats}); err != nil || reaped.Runs != 1 {
 			t.Fatalf("reap: %+v, %v", reaped, err)
 		}
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("the run's context ended without a cause")
+		}
 		r.eventually("it is back under a new identity", func() bool { return r.worker.ID() != before && r.me() != nil })
 		job := r.job(d.JobID)
 		r.want(job, jobs.Pending, "")

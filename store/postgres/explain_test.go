@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -106,15 +107,11 @@ func watch(tb testing.TB, options Options, params map[string]string) *watched {
 		tb.Fatal(err)
 	}
 	w := &watched{tb: tb}
-	for name, value := range map[string]string{
+	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_level": "notice",
 		"auto_explain.log_format": "json", "auto_explain.log_analyze": "on", "auto_explain.log_buffers": "on", "auto_explain.log_timing": "off",
-	} {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
-	for name, value := range params {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
+	})
+	maps.Copy(config.ConnConfig.RuntimeParams, params)
 	config.ConnConfig.OnNotice = w.notice
 	pool, err := pgxpool.NewWithConfig(tb.Context(), config)
 	if err != nil {

@@ -125,17 +125,6 @@ func request(worker, id uuid.UUID) store.ClaimRequest {
 	return store.ClaimRequest{JobID: id, Generation: 1, Claim: uuid.New(), Worker: worker, Kinds: []string{"inspect"}}
 }
 
-// claim starts a run of a job at its first generation.
-func claim(tb testing.TB, s store.Store, worker, id uuid.UUID) store.RunRef {
-	tb.Helper()
-	req := request(worker, id)
-	claimed, err := s.Claim(tb.Context(), req)
-	if err != nil || claimed.Refused != "" {
-		tb.Fatalf("claim: refused %q, %v", claimed.Refused, err)
-	}
-	return store.RunRef{JobID: id, Claim: req.Claim}
-}
-
 // success is the end of a run that went well.
 func success(run store.RunRef) store.RunEnd {
 	return store.RunEnd{JobID: run.JobID, Claim: run.Claim, Outcome: jobs.RunSucceeded, Result: json.RawMessage(`{"size":64}`)}
