@@ -309,11 +309,12 @@ func (d *driver) lose(t *rapid.T) {
 	}
 }
 
-// cancel leaves out cancelled jobs with open children, which somebody retried by hand: cancelling
-// their parent again, like SettleParents, may cancel them once more.
+// cancel leaves out jobs with open children that neither run nor wait for them, as those have which
+// were cancelled or retried by hand when a child then was retried too: cancelling their parent may,
+// like SettleParents, cancel these once more.
 func (d *driver) cancel(t *rapid.T) {
 	j := d.pick(t, func(j *modelJob) bool {
-		return j.State != jobs.Cancelled || !d.hasOpenChildren(j)
+		return j.State == jobs.Running || j.State == jobs.Waiting || !d.hasOpenChildren(j)
 	})
 	d.note(j, "cancel")
 	forbidden := j.State == jobs.Succeeded || j.State == jobs.Failed
