@@ -31,8 +31,8 @@ func (b *bench) drain() {
 	b.fill(s)
 	s.StartWorker(quietly(), system.With("LEAT_CONCURRENCY", fmt.Sprint(slots)), system.With("LEAT_FETCHERS", "4"))
 	system.Poll(b.Context(), b, "the backlog is worked off", 5*time.Minute, 200*time.Millisecond, func() bool {
-		states, err := s.States(b.Context())
-		return err == nil && states["succeeded"] == drainJobs
+		busy, err := s.Busy(b.Context())
+		return err == nil && !busy
 	})
 	var seconds float64
 	var attempts int

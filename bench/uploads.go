@@ -35,7 +35,7 @@ func (b *bench) uploads() {
 func (b *bench) accept(inlineLimit string) (perSecond, p99 float64) {
 	s := b.install()
 	api := s.API(quietly(), system.With("LEAT_INLINE_LIMIT", inlineLimit))
-	s.StartWorker(quietly(), system.With("LEAT_CONCURRENCY", "50"))
+	s.StartWorker(quietly())
 	p, err := form(host(api.URL), s.Queue, "work", bytes.Repeat([]byte{0xA5}, smallFile))
 	if err != nil {
 		b.Fatalf("make the request: %v", err)

@@ -82,8 +82,8 @@ func (r *rig) waitAllEnded(accepted []uuid.UUID, deaths map[string]time.Time, li
 	r.t.Helper()
 	var account system.Account
 	system.Poll(r.t.Context(), r.t, "every job has ended", limit, 200*time.Millisecond, func() bool {
-		states, err := r.States(r.t.Context())
-		return err == nil && states["pending"]+states["running"]+states["retrying"]+states["waiting"] == 0
+		busy, err := r.Busy(r.t.Context())
+		return err == nil && !busy
 	})
 	account, err := r.Account(r.t.Context(), accepted, deaths)
 	if err != nil {
