@@ -24,6 +24,9 @@ func bouncer(t *testing.T, target string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
+		program, err = exec.LookPath("/usr/sbin/pgbouncer") // which is not in everybody's path
+	}
+	if err != nil {
 		t.Fatalf("pgbouncer is not installed (Debian has it as a package): %v", err)
 	}
 	u, err := url.Parse(target)
@@ -49,26 +52,30 @@ max_client_conn = 1000
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, config)
-	cmd.Dir = dir
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Stdout, cmd.Stderr = log, log
-	// It ends with the test binary, should that be killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGKILL}
+	// The shell ends it when its own input does: after the test, or with the test binary, however
+	// that ends.
+	cmd := exec.Command("/bin/sh", "-c", `"$0" "$1" & while read -r _; do :; done; kill -KILL $! && wait`, program, config)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setsid: true}
+	life, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := cmd.Process.Kill(); err != nil {
+		if err := life.Close(); err != nil {
 			t.Error(err)
 		}
-		_ = cmd.Wait() // says that it was killed
+		ended := cmd.Wait()
 		if t.Failed() {
 			said, err := os.ReadFile(log.Name())
-			t.Logf("%.4000s %v", said, err)
+			t.Logf("pgbouncer: %v\n%.4000s %v", ended, said, err)
 		}
 		if err := log.Close(); err != nil {
 			t.Error(err)
@@ -131,12 +138,26 @@ func TestConformanceThroughPgBouncer(t *testing.T) {
 	addr := bouncer(t, testserver.Postgres(t))
 	storetest.Run(t, func(tb testing.TB) store.Store {
 		target := fresh(tb)
-		u, err := url.Parse(target)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		u.Host = addr
-		u.RawQuery = "sslmode=disable"
-		return opened(tb, postgres.Options{URL: u.String(), Pooler: true, MigrateURL: target})
+		return opened(tb, postgres.Options{URL: through(tb, addr, target), Pooler: true, MigrateURL: target})
 	})
+}
+
+func TestPoolerIsAskedFor(t *testing.T) {
+	t.Parallel()
+	target := fresh(t)
+	if got := refused(t, postgres.Options{URL: through(t, bouncer(t, target), target)}); got != "Pooler" {
+		t.Errorf("option %s is named", got)
+	}
+}
+
+// through gives the URL of a database by way of a pooler.
+func through(tb testing.TB, addr, target string) string {
+	tb.Helper()
+	u, err := url.Parse(target)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	u.Host = addr
+	u.RawQuery = "sslmode=disable"
+	return u.String()
 }

@@ -15,7 +15,7 @@ import (
 
 // How many groups of claims are under way at once, and of how many claims at most.
 const (
-	claimParallel = 2
+	claimParallel = 1
 	claimLimit    = 128
 )
 
@@ -39,15 +39,14 @@ const again store.Refusal = "again"
 // claimSQL judges each request, under the lock of its job, and grants those that nothing speaks
 // against. A job stands for at most one of the requests.
 //
-// $1 places, $2 jobs, $3 generations, $4 claims, $5 workers, $6 kinds (joined by commas), $7 alone, $8
-// the losses after which a job must run alone.
 // The commit is not waited for to be on disk (docs/adr/0004): should Postgres die within the blink
-// until it is, the claim is undone, and so the run is refused and the job delivered again.
+// until it is, the claim is undone, and so the run is refused and the job delivered again. (As to
+// finished_at, which is NULL in any job that can be granted, see released.)
 //
-// (finished_at is NULL already in any job that can be granted; see released.)
-//
-// It answers with a row for each request whose job there is: its place, the refusal (” granted,
-// 'again' granted before), the time, and the job as it was, with its file where it is granted.
+// $1 places, $2 jobs, $3 generations, $4 claims, $5 workers, $6 kinds (joined by commas), $7 alone, $8
+// the losses after which a job must run alone. It answers with a row for each request whose job
+// there is: its place, the refusal (empty: granted; again: granted before), the time, and the job as
+// it was, with its file where it is granted.
 const claimSQL = `
 WITH verdict AS MATERIALIZED (
 	SELECT r.ord, r.claim AS new_claim, r.worker, w.label, r.alone AND j.losses >= $8 AS new_alone, j.*,

@@ -19,10 +19,8 @@ import (
 
 // cancelSQL cancels those of the jobs $2 (of tenant $3, unless that is NULL) that wait, and asks
 // the running ones to stop. $1 is the writer. It answers with a row for each job that it changed:
-// the state in which that was, and its parent.
-//
-// What a CHECK ties together all comes from job, which has it under the lock: where another commit
-// came first, Postgres checks the new row against the columns of the old one before it reads it anew.
+// the state in which that was, and its parent. (As to the columns that stay as they are in the row
+// that is locked, see released.)
 const cancelSQL = `
 WITH known AS MATERIALIZED (
 	SELECT id, tenant, parent_id, queue, events, state, worker_id, claim, cancel_requested

@@ -5,7 +5,8 @@
 //
 // The hot calls (Accept, Claim, End) are grouped: those that arrive together share one statement
 // and with it one round trip and one commit. Every change of a job's state appends its events, its
-// attempt and its roll-up in the statement that makes it.
+// attempt and its roll-up in the statement that makes it. Every commit waits for the disk but that
+// of a claim, whose loss a crash repairs by itself.
 //
 // Rows are locked in the order of their IDs, and a transaction changes the jobs of one level of a
 // family only (a job, or children), so that writers never wait for each other in a circle. What
@@ -25,10 +26,11 @@
 // tables and no session locks, but for migrations: these hold an advisory lock, and need a direct
 // connection (Options.MigrateURL).
 //
-// # Restoring a dump
+// # Reading all events
 //
-// Events are read in the order of the transactions that wrote them, and transaction IDs do not
-// outlive a dump. After restoring one into another server, run
+// Events are read in the order of the transactions that wrote them, up to the oldest transaction
+// that is open anywhere in the server: one that is left open, in whatever database, holds the feed
+// up. Transaction IDs do not outlive a dump. After restoring one into another server, run
 //
 //	UPDATE events SET xid = pg_current_xact_id();
 //

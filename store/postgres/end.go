@@ -17,10 +17,14 @@ import (
 	"github.com/leat-dev/leat/store/group"
 )
 
-// How many groups of ends are under way at once, and of how many ends at most.
+// How many groups of ends are under way at once, and of how many ends at most. Those that bring
+// artifacts or children have groups of their own: a thousand children take their time, for which the
+// others do not wait.
 const (
-	endParallel = 2
-	endLimit    = 128
+	endParallel  = 1
+	endLimit     = 128
+	richParallel = 2
+	richLimit    = 16
 )
 
 // End records how a run ended.
@@ -32,7 +36,11 @@ func (s *Store) End(ctx context.Context, end store.RunEnd) (jobs.State, error) {
 	if err != nil {
 		return "", err
 	}
-	state, err := s.ends.Do(ctx, end)
+	ends := s.ends
+	if bringsMore(end) {
+		ends = s.richEnds
+	}
+	state, err := ends.Do(ctx, end)
 	return state, grouped(ctx, "end", err)
 }
 

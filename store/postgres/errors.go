@@ -21,6 +21,7 @@ const (
 	codeDeadlock      = "40P01"
 	codeDiskFull      = "53100"
 	codeNoTable       = "42P01"
+	codeProtocol      = "08P01"
 )
 
 // unavailable are the codes that say: the server cannot answer, or not in time; it may another day.

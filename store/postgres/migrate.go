@@ -33,24 +33,7 @@ func (e *SchemaError) Error() string {
 // transaction. Of the processes that call it at once, one does it, under a lock of its session, and
 // the others wait. url must not lead through a pooler in transaction mode. A schema that is newer
 // than this program is left as it is.
-func Migrate(ctx context.Context, url string) error {
-	return withProvider(ctx, url, func(p *goose.Provider) error {
-		_, err := p.Up(ctx)
-		return err
-	})
-}
-
-// Version returns the version at which the schema of the database at url is, and the one that this
-// program needs at least.
-func Version(ctx context.Context, url string) (have, need int64, err error) {
-	err = withProvider(ctx, url, func(p *goose.Provider) error {
-		have, need, err = p.GetVersions(ctx)
-		return err
-	})
-	return have, need, err
-}
-
-func withProvider(ctx context.Context, url string, fn func(*goose.Provider) error) (err error) {
+func Migrate(ctx context.Context, url string) (err error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return &OptionError{"MigrateURL", badURL}
@@ -73,7 +56,27 @@ func withProvider(ctx context.Context, url string, fn func(*goose.Provider) erro
 	if err != nil {
 		return err
 	}
-	return fn(provider)
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// Version returns the version at which the schema of the database at url is, 0 when there is none,
+// and the one that this program needs at least.
+func Version(ctx context.Context, url string) (have, need int64, err error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return 0, 0, &OptionError{"MigrateURL", badURL}
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // fit for any pooler
+	if need, err = latest(); err != nil {
+		return 0, 0, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err == nil {
+		have, err = versionOf(ctx, conn)
+		err = errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+	}
+	return have, need, translate(ctx, "read the schema's version", err)
 }
 
 // checkSchema makes sure that the schema is at least what this program needs, migrating it if it
@@ -83,7 +86,11 @@ func (s *Store) checkSchema(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	have, err := s.schemaVersion(ctx)
+	var have int64
+	err = s.do(ctx, "read the schema's version", func(ctx context.Context) (err error) {
+		have, err = versionOf(ctx, s.pool)
+		return err
+	})
 	switch {
 	case err != nil || have >= need:
 		return err
@@ -96,12 +103,13 @@ func (s *Store) checkSchema(ctx context.Context, o *Options) error {
 	return Migrate(ctx, o.MigrateURL)
 }
 
-// schemaVersion returns the version of the database's schema, 0 when there is none.
-func (s *Store) schemaVersion(ctx context.Context) (int64, error) {
+// versionOf returns the version of a database's schema, 0 when there is none.
+func versionOf(ctx context.Context, q interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) (int64, error) {
 	var have int64
-	err := s.do(ctx, "read the schema's version", func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT max(version_id) FROM "+versions+" WHERE is_applied").Scan(&have)
-	})
+	err := q.QueryRow(ctx, "SELECT max(version_id) FROM "+versions+" WHERE is_applied").Scan(&have)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == codeNoTable {
 		return 0, nil

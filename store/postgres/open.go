@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/leat-dev/leat/jobs"
@@ -21,9 +23,10 @@ type Store struct {
 	timeout time.Duration // of one statement or transaction
 	log     *slog.Logger
 
-	accepts *group.Group[acceptance, []store.Accepted]
-	claims  *group.Group[store.ClaimRequest, store.Claimed]
-	ends    *group.Group[store.RunEnd, jobs.State]
+	accepts  *group.Group[acceptance, []store.Accepted]
+	claims   *group.Group[store.ClaimRequest, store.Claimed]
+	ends     *group.Group[store.RunEnd, jobs.State]
+	richEnds *group.Group[store.RunEnd, jobs.State] // that bring artifacts or children
 
 	// The numbers under which roll-ups are counted: one for each group that can be under way, and
 	// one for everything else.
@@ -64,11 +67,12 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 }
 
 func (s *Store) start() {
-	s.acceptWriters, s.endWriters = newWriters(acceptParallel), newWriters(endParallel)
+	s.acceptWriters, s.endWriters = newWriters(acceptParallel), newWriters(endParallel+richParallel)
 	s.writer = newWriter()
 	s.accepts = group.New(acceptParallel, acceptLimit, s.acceptGroup)
 	s.claims = group.New(claimParallel, claimLimit, s.claimGroup)
 	s.ends = group.New(endParallel, endLimit, s.endGroup)
+	s.richEnds = group.New(richParallel, richLimit, s.endGroup)
 }
 
 // oldestVersion is the first version of PostgreSQL that has all that is used here, as server_version_num.
@@ -79,12 +83,16 @@ func (s *Store) checkServer(ctx context.Context, allowAsyncCommit bool) error {
 		current_setting('fsync'), current_setting('full_page_writes')`
 	var version int
 	var commit, fsync, fullPages string
-	err := s.do(ctx, "check the server", func(ctx context.Context) error {
+	err := s.once(ctx, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, sql).Scan(&version, &commit, &fsync, &fullPages)
 	})
+	var pg *pgconn.PgError
 	switch {
+	case errors.As(err, &pg) && pg.Code == codeProtocol:
+		return &OptionError{"Pooler", "the server refuses the session's parameters, as a pooler does, " +
+			"before which this option is to be set: " + pg.Message}
 	case err != nil:
-		return err
+		return translate(ctx, "check the server", err)
 	case version < oldestVersion:
 		return &OptionError{"URL", fmt.Sprintf("the server is PostgreSQL %d, and must be 14 or newer", version/10000)}
 	case commit == "off" && !allowAsyncCommit:
@@ -122,6 +130,7 @@ func (s *Store) Close() error {
 	s.accepts.Close(ctx)
 	s.claims.Close(ctx)
 	s.ends.Close(ctx)
+	s.richEnds.Close(ctx)
 	s.pool.Close()
 	return nil
 }

@@ -113,12 +113,14 @@ func (o *Options) sessionParams() map[string]string {
 		// A transaction whose client has vanished must not keep its locks. (One that waits for an
 		// answer gives up at the statement's deadline, and asks the server to.)
 		"idle_in_transaction_session_timeout": fmt.Sprint((2 * o.StatementTimeout).Milliseconds()),
-		// Prepared statements keep their plans. One that was made while the tables were as good as
-		// empty would read them from end to end until they are analyzed, long after they have grown.
-		"enable_seqscan": "off",
-		// Those penalties would make the compiler think that a plan is worth its while.
-		"jit":             "off",
+		// Prepared statements are planned once, and not for each size of a group anew, which would
+		// take as long as running them.
 		"plan_cache_mode": "force_generic_plan",
+		// A plan that was made while the tables were as good as empty would read them from end to end
+		// until they are analyzed, long after they have grown.
+		"enable_seqscan": "off",
+		// The penalty by which that is done would make the compiler think that a plan is worth its while.
+		"jit": "off",
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 	newJob        = `id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, run_at`
 )
 
-// Arrays of what pgx has no plain slices for. Empty elements of byteArrays that are nil are NULL.
+// Arrays of what pgx has no plain slices for. An element of a byteArray that is nil is NULL.
 type (
 	uuidArray = pgtype.FlatArray[[16]byte]
 	byteArray = pgtype.FlatArray[[]byte]
@@ -83,7 +83,7 @@ func (r *uploadRows) addJob(j *store.NewJob) {
 	r.runAts = append(r.runAts, pgtype.Timestamptz{Time: j.RunAt, Valid: !j.RunAt.IsZero()})
 }
 
-// inline gives the content that goes into a row: NULL when it is a blob, else never.
+// inline gives the content that goes into a row: nil, for NULL, when it is a blob, and else never.
 func inline(content []byte, blobKey [16]byte) []byte {
 	switch {
 	case blobKey != [16]byte{}:
