@@ -2,7 +2,6 @@ package integration
 
 import (
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -27,8 +26,11 @@ type chaos struct {
 	faults map[string]int
 }
 
-// P1, P2, P3, P4, P5, P6: uploads go on through the death of every part. Accepted = ended, each
-// once.
+// P1, P2, P3, P5, P6: uploads go on through the death of every part. Accepted = ended, each once.
+//
+// The longest recovery is told and not judged: a worker's silence is counted by one leader, while the
+// store answers, and here leader or store go away every few seconds, after which the count begins
+// anew. TestP4 has the promise for each death by itself.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	seed := *chaosSeed
@@ -54,18 +56,11 @@ func TestChaos(t *testing.T) {
 	accepted := l.stop()
 	account := c.waitAllEnded(accepted, c.deaths, 2*time.Minute)
 	c.checkBytes(t)
-	fmt.Printf("chaos: seed %d, %v, faults %v, refused uploads by status %v\n%s\n", seed, time.Since(began).Round(time.Second), c.faults, l.refused, account)
+	t.Logf("chaos: seed %d, %v, faults %v, refused uploads by status %v\n%s", seed, time.Since(began).Round(time.Second), c.faults, l.refused, account)
 	if !account.Balanced() {
 		t.Errorf("account: %s", account)
 	}
-	if account.LongestRecovery > c.allowed() {
-		t.Errorf("longest recovery %v, want at most %v", account.LongestRecovery, c.allowed())
-	}
 }
-
-// allowed is how long a recovery may take: the promise, and what the outages of the store and of
-// Redis that lie in it take. While the store is away nobody can be found dead.
-func (c *chaos) allowed() time.Duration { return recoveryLimit + 3*outage + 5*time.Second }
 
 const outage = 3 * time.Second
 

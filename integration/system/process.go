@@ -89,7 +89,7 @@ func Start(tb testserver.TB, name, bin string, args []string, env map[string]str
 	tb.Cleanup(func() {
 		p.Kill()
 		if tb.Failed() {
-			tb.Logf("--- log of %s\n%s", name, p.tail(60))
+			tb.Logf("--- end of the log of %s\n%s", name, p.tail(20))
 		}
 	})
 	return p

@@ -19,8 +19,8 @@ type acceptance struct {
 
 // How many groups are accepted at once, and of how many calls at most. One at a time makes the
 // largest groups, which take the fewest statements and flushes: on two cores that all share, two at
-// once cost 1.4 times as much of the processors for each upload, and three 1.8 times. It is much the
-// same with claims and ends.
+// once take 1.2 times as much of the processors for each upload and three 1.5 times, and are no
+// faster. It is the same with claims and ends.
 const (
 	acceptParallel = 1
 	acceptLimit    = 64

@@ -151,3 +151,38 @@ func (f *faulty) story(ctx context.Context) {
 		}
 	}
 }
+
+// TestP3ClaimLostInACrash: claims do not wait for the disk. One that a crash of the server undoes is
+// lost to its run, and the job is there for another.
+func TestP3ClaimLostInACrash(t *testing.T) {
+	t.Parallel()
+	// Nothing but a commit that waits for it writes the log within ten seconds.
+	server := testserver.NewPostgres(t, testserver.PostgresSetting("wal_writer_delay", "10s"))
+	s := opened(t, postgres.Options{URL: server.URL()})
+	worker := register(t, s)
+	id := accept(t, s, 1)[0]
+	run := claim(t, s, worker, id)
+	server.Kill()
+	server.Start()
+	eventually(t, "the store answers again", func() bool { return s.Ping(t.Context()) == nil })
+
+	if state, err := s.End(t.Context(), success(run)); !errors.Is(err, store.ErrClaimLost) {
+		t.Errorf("the end of the lost run: %s, %v", state, err)
+	}
+	state, err := s.End(t.Context(), success(claim(t, s, worker, id)))
+	if err != nil || state != jobs.Succeeded {
+		t.Errorf("the end of the next run: %s, %v", state, err)
+	}
+	checkConsistency(t, server.URL())
+}
+
+// claim starts a run of a job at its first generation.
+func claim(t *testing.T, s store.Store, worker, id uuid.UUID) store.RunRef {
+	t.Helper()
+	req := request(worker, id)
+	claimed, err := s.Claim(t.Context(), req)
+	if err != nil || claimed.Refused != "" {
+		t.Fatalf("claim: refused %q, %v", claimed.Refused, err)
+	}
+	return store.RunRef{JobID: id, Claim: req.Claim}
+}
