@@ -26,7 +26,7 @@ verify: fmt-check tidy build vet lint test ## All that a change must pass
 
 .PHONY: test
 test: ## All tests, on real Redis and Postgres (see LEAT_TEST_SERVERS in CONTRIBUTING.md)
-	go test -race -shuffle=on -timeout $(TEST_TIMEOUT) ./...
+	go test -race -shuffle=on -parallel 4 -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: build
 build: ## Compile everything
@@ -66,7 +66,7 @@ bench: ## Measure speed and memory against others (BENCH_ARGS)
 
 .PHONY: chaos
 chaos: ## Upload under faults for CHAOS_FOR (5m) and account for every job
-	go run ./integration/chaos -for $(CHAOS_FOR)
+	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -args -chaos.for=$(CHAOS_FOR)
 
 .PHONY: vuln
 vuln: $(GOVULNCHECK) ## Look for known vulnerabilities (needs the network)

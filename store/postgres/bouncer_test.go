@@ -22,13 +22,7 @@ import (
 // its address. It knows every database by name, and tolerates no start-up parameters.
 func bouncer(t *testing.T, target string) string {
 	t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		program, err = exec.LookPath("/usr/sbin/pgbouncer") // which is not in everybody's path
-	}
-	if err != nil {
-		t.Fatalf("pgbouncer is not installed (Debian has it as a package): %v", err)
-	}
+	program := testserver.Program(t, "pgbouncer", "pgbouncer")
 	u, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
