@@ -65,7 +65,7 @@ func openPostgres(t testing.TB) store.Store {
 		if err != nil {
 			return err
 		}
-		return s.Close() //nolint:contextcheck // Close takes none: it sets its own bound
+		return s.Close()
 	})
 	s, err := postgres.Open(t.Context(), postgres.Options{URL: url, MaxConns: 4})
 	if err != nil {
