@@ -1,0 +1,146 @@
+package dispatch_test
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/blob"
+	"github.com/leat-dev/leat/blob/fsblob"
+	"github.com/leat-dev/leat/dispatch"
+	"github.com/leat-dev/leat/store"
+)
+
+// ledger is a store's rows of blobs in memory.
+type ledger struct {
+	id     uuid.UUID
+	owned  map[uuid.UUID]bool
+	freed  [][]uuid.UUID // by pruning, batch for batch
+	holds  []uuid.UUID
+	pruned []time.Duration
+}
+
+func (l *ledger) PruneJobs(_ context.Context, age time.Duration, _ int) (int, []uuid.UUID, error) {
+	l.pruned = append(l.pruned, age)
+	if len(l.freed) == 0 {
+		return 0, nil, nil
+	}
+	freed := l.freed[0]
+	l.freed = l.freed[1:]
+	return 500, freed, nil
+}
+
+func (l *ledger) PruneRollups(context.Context, time.Duration, int) (int, error) { return 0, nil }
+
+func (l *ledger) DropHolds(context.Context, time.Duration, int) ([]uuid.UUID, error) {
+	holds := l.holds
+	l.holds = nil
+	return holds, nil
+}
+
+func (l *ledger) Unowned(_ context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
+	return slices.DeleteFunc(slices.Clone(keys), func(k uuid.UUID) bool { return l.owned[k] }), nil
+}
+
+func (l *ledger) Identity(context.Context) (uuid.UUID, error) { return l.id, nil }
+
+// folder is a blob store of the given owner with n objects, the first of which is owned.
+func folder(t *testing.T, owner uuid.UUID, n int) (*fsblob.Store, []uuid.UUID) {
+	t.Helper()
+	blobs, err := fsblob.Open(filepath.Join(t.TempDir(), "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := blobs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := blobs.EnsureIdentity(t.Context(), owner); err != nil {
+		t.Fatal(err)
+	}
+	var keys []uuid.UUID
+	for range n {
+		key := blob.NewKey()
+		if _, err := blobs.Put(t.Context(), key, bytes.NewReader([]byte("bytes"))); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, uuid.UUID(key))
+	}
+	return blobs, keys
+}
+
+// left gives the keys of the objects that are there.
+func left(t *testing.T, blobs blob.Store) []uuid.UUID {
+	t.Helper()
+	entries, err := blobs.List(t.Context(), blob.Key{}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []uuid.UUID
+	for _, e := range entries {
+		keys = append(keys, uuid.UUID(e.Key))
+	}
+	return keys
+}
+
+func sweep(t *testing.T, l *ledger, blobs blob.Store, now time.Time) error {
+	t.Helper()
+	return dispatch.NewSweeper(l, blobs, dispatch.Retention{Jobs: time.Hour}, time.Minute, quiet(), meter()).Sweep(t.Context(), now)
+}
+
+func TestSweeperRemovesOldObjectsWithoutARowAndNoOther(t *testing.T) {
+	t.Parallel()
+	l := &ledger{id: uuid.New()}
+	blobs, keys := folder(t, l.id, 3)
+	l.owned = map[uuid.UUID]bool{keys[0]: true}
+	if err := sweep(t, l, blobs, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(t, blobs); len(got) != 3 {
+		t.Errorf("%d objects are left of 3 fresh ones: an upload may be about to commit them", len(got))
+	}
+	if err := sweep(t, l, blobs, time.Now().Add(store.SweepGrace+time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(t, blobs); !slices.Equal(got, keys[:1]) {
+		t.Errorf("left %v after the grace period, want the owned %v alone", got, keys[:1])
+	}
+}
+
+// Without the check a database that was made anew, or a wrong setting, would empty another's folder.
+func TestSweeperRefusesABlobStoreOfAnotherStore(t *testing.T) {
+	t.Parallel()
+	l := &ledger{id: uuid.New()}
+	blobs, keys := folder(t, uuid.New(), 2)
+	err := sweep(t, l, blobs, time.Now().Add(2*store.SweepGrace))
+	if err == nil || !strings.Contains(err.Error(), "refusing to sweep") {
+		t.Errorf("sweep: %v, want a refusal", err)
+	}
+	if got := left(t, blobs); len(got) != len(keys) {
+		t.Errorf("%d of another store's %d objects are left", len(got), len(keys))
+	}
+}
+
+func TestSweeperPrunesBatchForBatchAndUnlinksWhatWasFreed(t *testing.T) {
+	t.Parallel()
+	l := &ledger{id: uuid.New()}
+	blobs, keys := folder(t, l.id, 3)
+	l.freed = [][]uuid.UUID{keys[:1], keys[1:2]}
+	l.holds = keys[2:]
+	if err := sweep(t, l, blobs, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.pruned) != 3 {
+		t.Errorf("pruned %d times, want again after each full batch", len(l.pruned))
+	}
+	if got := left(t, blobs); len(got) != 0 {
+		t.Errorf("left %v, want the freed objects gone", got)
+	}
+}
