@@ -50,9 +50,12 @@ func (s *Store) Release(ctx context.Context, lease store.Lease) error {
 	return err
 }
 
-// fenced runs fn in a transaction during which the lease cannot pass to another.
+// fenced runs fn in a transaction during which the lease cannot pass to another. Postgres gives such a
+// transaction up when its client says nothing for a second, or a leader that was stopped in the midst
+// of one would keep its followers waiting.
 func (s *Store) fenced(ctx context.Context, what string, fence store.Lease, fn func(context.Context, pgx.Tx) error) error {
-	const sql = `SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE`
+	const sql = `SELECT set_config('idle_in_transaction_session_timeout', '1000', true)
+		FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE`
 	return s.tx(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
 		held, err := tx.Exec(ctx, sql, fence.Name, [16]byte(fence.Holder), fence.Epoch)
 		switch {
