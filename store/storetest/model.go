@@ -323,11 +323,11 @@ func (d *driver) cancel(t *rapid.T) {
 	d.model.cancel(t, j)
 }
 
-// retry leaves out jobs with open children, and children of an earlier run of their parent: whether
-// the next run would have to wait for them is not laid down.
+// retry leaves out jobs with open children, and children of an earlier run of their parent, or of one
+// that was retried itself: whether the next run would have to wait for them is not laid down.
 func (d *driver) retry(t *rapid.T) {
 	j := d.pick(t, func(j *modelJob) bool {
-		return !d.hasOpenChildren(j) && (j.parent == nil || j.of == j.parent.runs)
+		return !d.hasOpenChildren(j) && (j.parent == nil || j.of == j.parent.runs && !j.parent.State.Ready())
 	})
 	d.note(j, "retry")
 	allowed := jobs.CanMove(j.State, jobs.Pending) && j.State != jobs.Running
