@@ -20,9 +20,9 @@ const (
 // limitedLog passes on what a library says, as the attribute detail of a line,
 // and counts what it leaves out.
 type limitedLog struct {
-	library string
-	to      *slog.Logger
-	now     func() time.Time
+	source string
+	to     *slog.Logger
+	now    func() time.Time
 
 	mu     sync.Mutex
 	window time.Time // when the current window began
@@ -30,15 +30,15 @@ type limitedLog struct {
 	left   int       // lines left out since the last that was passed on
 }
 
-func newLimitedLog(library string, to *slog.Logger) *limitedLog {
-	return &limitedLog{library: library, to: to, now: time.Now}
+func newLimitedLog(source string, to *slog.Logger) *limitedLog {
+	return &limitedLog{source: source, to: to, now: time.Now}
 }
 
 func (l *limitedLog) log(ctx context.Context, level slog.Level, detail string) {
 	if !l.to.Enabled(ctx, level) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("library", l.library), slog.String("detail", detail)}
+	attrs := []slog.Attr{slog.String("library", l.source), slog.String("detail", detail)}
 	if level >= slog.LevelWarn {
 		left, ok := l.admit()
 		if !ok {
