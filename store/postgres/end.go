@@ -32,7 +32,7 @@ func (s *Store) End(ctx context.Context, end store.RunEnd) (jobs.State, error) {
 	if staleEnd(&end) {
 		return "", store.ErrStale
 	}
-	end, err := checked(end)
+	end, err := end.Checked()
 	if err != nil {
 		return "", err
 	}
@@ -42,35 +42,6 @@ func (s *Store) End(ctx context.Context, end store.RunEnd) (jobs.State, error) {
 	}
 	state, err := ends.Do(ctx, end)
 	return state, grouped(ctx, "end", err)
-}
-
-// checked leaves of an end what its outcome allows.
-func checked(end store.RunEnd) (store.RunEnd, error) {
-	clean := store.RunEnd{JobID: end.JobID, Claim: end.Claim, Outcome: end.Outcome, Delay: max(end.Delay, 0)}
-	switch end.Outcome {
-	case jobs.RunSucceeded:
-		if err := jobs.CheckResult(end.Result); err != nil {
-			return invalid(end, err.Error()), nil
-		}
-		clean.Result, clean.Artifacts, clean.Children = end.Result, end.Artifacts, end.Children
-	case jobs.RunFailed, jobs.RunRetry:
-		clean.Error = &jobs.Error{Code: jobs.CodeHandlerError}
-		if end.Error != nil {
-			clean.Error = jobs.AsError(end.Error)
-		}
-	case jobs.RunCancelled, jobs.RunDrained:
-	default:
-		return clean, fmt.Errorf("postgres: end: a run cannot end by itself as %q", end.Outcome)
-	}
-	return clean, nil
-}
-
-// invalid is what becomes of a run whose result cannot be stored.
-func invalid(end store.RunEnd, reason string) store.RunEnd {
-	return store.RunEnd{
-		JobID: end.JobID, Claim: end.Claim, Outcome: jobs.RunFailed,
-		Error: &jobs.Error{Code: jobs.CodeInvalidResult, Message: reason},
-	}
 }
 
 func (s *Store) endGroup(ctx context.Context, ends []store.RunEnd) []group.Verdict[jobs.State] {
@@ -93,7 +64,7 @@ func weighEnd(e store.RunEnd) int {
 func (s *Store) endTogether(ctx context.Context, ends []store.RunEnd) ([]group.Verdict[jobs.State], error) {
 	done, err := s.recordEnds(ctx, ends)
 	if isData(err) && len(ends) == 1 && !isInvalid(ends[0].Error) {
-		return s.endTogether(ctx, []store.RunEnd{invalid(ends[0], refusal(err))})
+		return s.endTogether(ctx, []store.RunEnd{ends[0].Invalid(refusal(err))})
 	}
 	if err != nil {
 		return nil, err

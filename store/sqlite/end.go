@@ -12,45 +12,16 @@ import (
 
 // End records how a run ended, with its artifacts and children, and returns the job's state.
 func (s *Store) End(ctx context.Context, end store.RunEnd) (jobs.State, error) {
-	end, err := checked(end)
+	end, err := end.Checked()
 	if err != nil {
 		return "", err
 	}
 	state, err := s.end(ctx, end)
 	if dataFault(err) && end.Outcome == jobs.RunSucceeded {
 		s.log.WarnContext(ctx, "what a run made cannot be stored", "job", end.JobID, "error", err)
-		return s.end(ctx, invalid(end, "the database cannot hold what the run made"))
+		return s.end(ctx, end.Invalid("the database cannot hold what the run made"))
 	}
 	return state, err
-}
-
-// checked leaves of an end what its outcome allows.
-func checked(end store.RunEnd) (store.RunEnd, error) {
-	clean := store.RunEnd{JobID: end.JobID, Claim: end.Claim, Outcome: end.Outcome, Delay: max(end.Delay, 0)}
-	switch end.Outcome {
-	case jobs.RunSucceeded:
-		if err := jobs.CheckResult(end.Result); err != nil {
-			return invalid(end, err.Error()), nil
-		}
-		clean.Result, clean.Artifacts, clean.Children = end.Result, end.Artifacts, end.Children
-	case jobs.RunFailed, jobs.RunRetry:
-		clean.Error = end.Error
-		if end.Error == nil {
-			clean.Error = &jobs.Error{Code: jobs.CodeHandlerError}
-		}
-	case jobs.RunCancelled, jobs.RunDrained:
-	default:
-		return clean, fmt.Errorf("sqlite: a run cannot end by itself as %q", end.Outcome)
-	}
-	return clean, nil
-}
-
-// invalid turns a success that cannot be stored into a failure.
-func invalid(end store.RunEnd, reason string) store.RunEnd {
-	return store.RunEnd{
-		JobID: end.JobID, Claim: end.Claim, Outcome: jobs.RunFailed,
-		Error: &jobs.Error{Code: jobs.CodeInvalidResult, Message: reason},
-	}
 }
 
 func (s *Store) end(ctx context.Context, end store.RunEnd) (jobs.State, error) {
