@@ -16,7 +16,7 @@ import (
 const (
 	largeFile = 1 << 30
 	hugeFile  = 4 << 30
-	rounds    = 3
+	rounds    = 6
 )
 
 // large measures the upload of 1 GiB, hashed and synced, beside dd conv=fsync of the same file to

@@ -55,21 +55,22 @@ func (s *Store) put(ctx context.Context, key blob.Key, content io.Reader) (info 
 
 // stream copies content to temp until io.EOF, and gives its SHA-256.
 func (s *Store) stream(ctx context.Context, temp *tempFile, content io.Reader) ([32]byte, error) {
-	hash := newHasher(s.buffers)
-	defer hash.close()
+	to := newSink(s.buffers, temp)
+	defer to.close()
 	for {
-		buf := hash.buffer()
+		buf, err := to.buffer()
+		if err != nil {
+			return [32]byte{}, err
+		}
 		n, end, err := fill(ctx, content, buf)
 		if err != nil {
 			return [32]byte{}, fmt.Errorf("read the content: %w", err)
 		}
-		// Both only read the buffer, so they go on at the same time.
-		hash.write(buf[:n])
-		if err := temp.write(buf[:n]); err != nil {
+		if err := to.write(buf[:n]); err != nil {
 			return [32]byte{}, err
 		}
 		if end {
-			return hash.sum(), nil
+			return to.sum()
 		}
 	}
 }
