@@ -19,6 +19,7 @@ type Service struct {
 // Serve runs the services until ctx ends or one of them fails, then stops them one by one, last
 // first, each to its end before the next. It returns what failed.
 func Serve(ctx context.Context, log *slog.Logger, services []Service) error {
+	tuneMemory(log)
 	type started struct {
 		name string
 		stop context.CancelFunc

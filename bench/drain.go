@@ -29,7 +29,7 @@ func (b *bench) drain() {
 	bare := b.bareAsynq()
 	s := b.install()
 	b.fill(s)
-	s.StartWorker(quietly(), system.With("LEAT_CONCURRENCY", fmt.Sprint(slots)), system.With("LEAT_FETCHERS", "4"))
+	b.worker(s, system.With("LEAT_CONCURRENCY", fmt.Sprint(slots)), system.With("LEAT_FETCHERS", "4"))
 	system.Poll(b.Context(), b, "the backlog is worked off", 5*time.Minute, 200*time.Millisecond, func() bool {
 		busy, err := s.Busy(b.Context())
 		return err == nil && !busy

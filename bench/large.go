@@ -23,7 +23,7 @@ const (
 // the same filesystem. The best of some rounds of each counts, taken in turn.
 func (b *bench) large() {
 	s := b.install()
-	api := s.API(quietly())
+	api := b.api(s)
 	source := filepath.Join(s.BlobDir, "..", filepath.Base(s.BlobDir)+".source")
 	defer func() { b.remove(source) }()
 	if err := writeRandom(source, largeFile); err != nil {
@@ -40,7 +40,7 @@ func (b *bench) large() {
 // memory measures the most memory that the api had resident during an upload of 4 GiB.
 func (b *bench) memory() {
 	s := b.install()
-	api := s.API(quietly())
+	api := b.api(s)
 	b.postFrom(s, api, io.LimitReader(zeros{}, hugeFile), hugeFile)
 	b.target("peak memory of api, upload of 4 GiB", float64(api.PeakRSS())/(1<<20), "MiB", true, 64)
 }

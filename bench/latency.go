@@ -17,7 +17,7 @@ const (
 // fleet.
 func (b *bench) latency() {
 	s := b.install()
-	api := s.API(quietly())
+	api := b.api(s)
 	s.Worker()
 	client := system.Client()
 	answered := make(map[uuid.UUID]time.Time, idleUploads)

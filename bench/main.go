@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/leat-dev/leat/integration/system"
 	"github.com/leat-dev/leat/internal/testserver"
@@ -37,8 +38,11 @@ var measurements = []measurement{
 // bench is one run.
 type bench struct {
 	testserver.TB
-	program string
-	rows    []row
+	program    string
+	profiles   string // where profiles go, if they are wanted
+	name       string // of the measurement
+	background sync.WaitGroup
+	rows       []row
 }
 
 func main() {
@@ -47,6 +51,7 @@ func main() {
 		names[i] = m.name
 	}
 	only := flag.String("only", strings.Join(names, ","), "what to measure")
+	profiles := flag.String("profile", "", "existing `folder` for CPU profiles of the processes that are measured, which slow them a little")
 	flag.Parse()
 	wanted := strings.Split(*only, ",")
 	for _, name := range wanted {
@@ -56,12 +61,12 @@ func main() {
 		}
 	}
 	tb := testserver.Outside()
-	b := &bench{TB: tb, program: system.Build(tb, "integration/program", false)}
+	b := &bench{TB: tb, program: system.Build(tb, "integration/program", false), profiles: *profiles}
 	fmt.Printf("%s, %d cores, %s/%s\n", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 	for _, m := range measurements {
 		if slices.Contains(wanted, m.name) {
 			fmt.Printf("measuring %s …\n", m.name)
-			b.scope(m.run)
+			b.scope(m.name, m.run)
 		}
 	}
 	err := report(os.Stdout, b.rows)
@@ -72,12 +77,14 @@ func main() {
 	}
 }
 
-// scope gives a measurement servers and processes of its own, gone when it is over.
-func (b *bench) scope(run func(b *bench)) {
+// scope gives a measurement, or a part of one, servers and processes of its own, gone when it is
+// over: what they still had to do would be measured with the next.
+func (b *bench) scope(name string, run func(b *bench)) {
 	tb := testserver.Outside()
 	defer tb.Close()
-	inner := &bench{TB: tb, program: b.program}
+	inner := &bench{TB: tb, program: b.program, profiles: b.profiles, name: name}
 	run(inner)
+	inner.background.Wait()
 	b.rows = append(b.rows, inner.rows...)
 	if tb.Failed() {
 		b.Errorf("a measurement failed")
@@ -97,6 +104,3 @@ func (b *bench) install() *system.System {
 	}
 	return s
 }
-
-// quietly is for processes that are measured: a line for each job would be measured with them.
-func quietly() system.Option { return system.With("LEAT_LOG_LEVEL", "warn") }

@@ -22,9 +22,10 @@ const (
 // running, beside what Postgres does with one plain insert of the same bytes for each commit, and
 // beside the same with a file in the folder for each.
 func (b *bench) uploads() {
-	plain := b.plainInserts()
-	inRow, p99 := b.accept("16KiB")
-	inFile, _ := b.accept("0B")
+	var plain, inRow, p99, inFile float64
+	b.scope("inserts", func(b *bench) { plain = b.plainInserts() })
+	b.scope("uploads-in-row", func(b *bench) { inRow, p99 = b.accept("16KiB") })
+	b.scope("uploads-in-files", func(b *bench) { inFile, _ = b.accept("0B") })
 	b.target("uploads of 4 KiB accepted", inRow, "/s", false, 3300)
 	b.target("… p99", p99, "ms", true, 20)
 	b.compare("… content in the row", inRow, "/s", "a file each", inFile, false, 0)
@@ -34,8 +35,8 @@ func (b *bench) uploads() {
 // accept measures accepted uploads a second and their 99th percentile in ms, after a warm-up.
 func (b *bench) accept(inlineLimit string) (perSecond, p99 float64) {
 	s := b.install()
-	api := s.API(quietly(), system.With("LEAT_INLINE_LIMIT", inlineLimit))
-	s.StartWorker(quietly())
+	api := b.api(s, system.With("LEAT_INLINE_LIMIT", inlineLimit))
+	b.worker(s)
 	p, err := form(host(api.URL), s.Queue, "work", bytes.Repeat([]byte{0xA5}, smallFile))
 	if err != nil {
 		b.Fatalf("make the request: %v", err)
