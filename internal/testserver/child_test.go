@@ -34,6 +34,11 @@ var children = map[string]func(testserver.TB) []string{
 		stopped.Stop()
 		return []string{testserver.Redis(tb), testserver.Postgres(tb), asleep.URL(), testserver.NewPostgres(tb).URL(), stopped.URL()}
 	},
+	"refused": func(tb testserver.TB) []string {
+		rd := testserver.NewRedis(tb)
+		rd.Start() // it runs already
+		return []string{rd.URL()}
+	},
 	"redis":    func(tb testserver.TB) []string { return []string{testserver.Redis(tb)} },
 	"postgres": func(tb testserver.TB) []string { return []string{testserver.Postgres(tb)} },
 }

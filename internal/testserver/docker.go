@@ -177,8 +177,20 @@ func (c *dockerContainer) end(ctx context.Context, signal string) error {
 	}
 }
 
+// pause asks again when it is refused: runc gives up on freezing a container whose processes start
+// others faster than it freezes them, as those of Postgres do on a busy machine.
 func (c *dockerContainer) pause(ctx context.Context) error {
-	_, err := c.cli.ContainerPause(ctx, c.id(), client.ContainerPauseOptions{})
+	var last error
+	err := poll(ctx, 100*time.Millisecond, func() (bool, error) {
+		if err := c.alive(ctx); err != nil {
+			return false, err
+		}
+		_, last = c.cli.ContainerPause(ctx, c.id(), client.ContainerPauseOptions{})
+		return last == nil, nil
+	})
+	if err != nil {
+		err = errors.Join(err, last)
+	}
 	return errors.Join(err, c.cli.Close())
 }
 

@@ -2,9 +2,11 @@ package testserver_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -49,6 +51,18 @@ func TestServersDieWithAnEndedTestBinary(t *testing.T) {
 	c.end(t)
 	for _, u := range c.urls {
 		eventually(t, "a server of an ended test binary still listens: "+u, func() bool { return !listens(t, u) })
+	}
+}
+
+// A failure ends the process once the cleanups have run, which want the server that has failed.
+func TestAFailureOutsideOfATestCleansUp(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"=refused")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("it ended with %v, want exit status 1\n%s", err, out)
 	}
 }
 

@@ -141,14 +141,19 @@ func (s *Server) Log() string {
 
 func (s *Server) change(what string, do func(context.Context) error) {
 	s.tb.Helper()
+	// Fatalf is called without the lock: outside of a test it runs the cleanups, which take it.
+	if err := s.locked(do); err != nil {
+		s.tb.Fatalf("testserver: %s: %v", what, err)
+	}
+}
+
+func (s *Server) locked(do func(context.Context) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A cleanup of the test may call this too, when the test's context has ended.
 	ctx, cancel := cleanupContext(s.tb.Context())
 	defer cancel()
-	if err := do(ctx); err != nil {
-		s.tb.Fatalf("testserver: %s: %v", what, err)
-	}
+	return do(ctx)
 }
 
 func (s *Server) wake(ctx context.Context) error {
