@@ -170,7 +170,7 @@ func (a *API) turnAway(w http.ResponseWriter, r *http.Request, body *body, err e
 	_ = control.EnableFullDuplex()
 	w.Header().Set("Connection", "close")
 	a.refuse(w, r, err)
-	_ = control.Flush()
+	_ = control.Flush() // if it fails, the client has gone
 
 	waits := r.Header.Get("Expect") != "" && body.read == 0 // the client has not begun to send
 	if waits || body.broken() || !a.drains.take(r.Context(), 0) {
@@ -178,7 +178,7 @@ func (a *API) turnAway(w http.ResponseWriter, r *http.Request, body *body, err e
 		return
 	}
 	defer a.drains.give()
-	_ = control.SetReadDeadline(time.Now().Add(drainTime))
+	_ = control.SetReadDeadline(time.Now().Add(drainTime)) // drainBytes bounds it where this is not supported
 	n, err := io.CopyN(io.Discard, r.Body, drainBytes)
 	a.metrics.received.Add(float64(n))
 	if err != nil && !errors.Is(err, io.EOF) {

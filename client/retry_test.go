@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -25,6 +26,9 @@ func (n *naps) sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
+// answer writes JSON. If that fails, the client has gone, and its test says so.
+func answer(w io.Writer, v any) { _ = json.NewEncoder(w).Encode(v) }
+
 // busy answers 503 a number of times, then with a job in the state.
 func busy(times int, retryAfter, state string, calls *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -32,10 +36,10 @@ func busy(times int, retryAfter, state string, calls *atomic.Int64) http.Handler
 			w.Header().Set("Retry-After", retryAfter)
 			w.Header().Set("Content-Type", wire.ProblemType)
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_ = json.NewEncoder(w).Encode(wire.Problem{Code: wire.CodeStoreUnavailable, Status: 503})
+			answer(w, wire.Problem{Code: wire.CodeStoreUnavailable, Status: 503})
 			return
 		}
-		_ = json.NewEncoder(w).Encode(wire.Job{State: state})
+		answer(w, wire.Job{State: state})
 	}
 }
 
@@ -103,7 +107,7 @@ func TestWaitJobLooksLessAndLessOften(t *testing.T) {
 	var calls atomic.Int64
 	states := []string{wire.Pending, wire.Pending, wire.Running, wire.Running, wire.Retrying, wire.Waiting, wire.Failed}
 	handler := func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(wire.Job{State: states[calls.Add(1)-1]})
+		answer(w, wire.Job{State: states[calls.Add(1)-1]})
 	}
 	var n naps
 	c := newClient(t, http.HandlerFunc(handler), client.Options{Sleep: n.sleep})
@@ -151,7 +155,7 @@ func problemText(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", wire.ProblemType)
 		w.WriteHeader(http.StatusBadGateway)
-		_, _ = w.Write([]byte(text))
+		_, _ = io.WriteString(w, text) // the client has gone if this fails, and its test says so
 	}
 }
 
@@ -160,7 +164,7 @@ func TestRequestsNameTheProgramAndKeepTheBase(t *testing.T) {
 	var got atomic.Pointer[http.Request]
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got.Store(r)
-		_, _ = w.Write([]byte("{}"))
+		answer(w, struct{}{})
 	})
 	server := newServer(t, handler)
 	for agent, want := range map[string]string{"": "leat-client", "tool/1": "tool/1"} {

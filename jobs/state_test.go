@@ -203,7 +203,7 @@ func (l *life) again(t *rapid.T, to jobs.State) {
 
 func (l *life) claim(t *rapid.T) {
 	if !l.State.Ready() {
-		t.Skip("not ready")
+		t.Skip("not ready") // a step that does not fit here: rapid draws another
 	}
 	l.alone = l.Losses >= jobs.AloneAfter
 	l.move(t, jobs.Running)

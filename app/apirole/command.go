@@ -1,7 +1,7 @@
 package apirole
 
 import (
-	"errors"
+	"context"
 
 	"github.com/spf13/cobra"
 
@@ -23,38 +23,22 @@ func Specs(changes map[string]config.Kind) (*jobs.Specs, error) {
 // Command is the api program. specs gives the kinds that it takes jobs for, as the configuration
 // changes them: Specs, or a program's own.
 func Command(env app.Env, open app.Opener, specs func(map[string]config.Kind) (*jobs.Specs, error)) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "api",
-		Short: "Takes in files over HTTP and commits a job for each",
-		Args:  cobra.NoArgs,
-	}
-	loader := config.Bind(cmd.Flags(), config.Default(), "store", "redis", "blob", "api", "serve")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		opts, err := loader.Load(env.LookupEnv)
-		if err != nil {
-			return &app.ExitError{Code: 2, Err: err}
-		}
-		takes, err := specs(opts.Kinds)
-		if err != nil {
-			return err
-		}
-		ctx := cmd.Context()
-		res, err := open(ctx, "api", opts, env)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, res.Close()) }()
-		services, err := res.AdminService(ctx)
-		if err != nil {
-			return err
-		}
-		serving, addr, err := Services(ctx, res, takes)
-		if err != nil {
-			return err
-		}
-		res.Log.InfoContext(ctx, "api is listening", "address", addr.String(), "version", app.Version())
-		services = append(services, res.DispatchService())
-		return app.Serve(ctx, res.Log, append(services, serving...))
-	}
-	return cmd
+	return app.Program{
+		Name:     "api",
+		Short:    "Takes in files over HTTP and commits a job for each",
+		Groups:   []string{"store", "redis", "blob", "api", "serve"},
+		Defaults: config.Default(),
+		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
+			takes, err := specs(res.Options.Kinds)
+			if err != nil {
+				return nil, err
+			}
+			serving, addr, err := Services(ctx, res, takes)
+			if err != nil {
+				return nil, err
+			}
+			res.Log.InfoContext(ctx, "api is listening", "address", addr.String(), "version", app.Version())
+			return append([]app.Service{res.DispatchService()}, serving...), nil
+		},
+	}.Command(env, open)
 }

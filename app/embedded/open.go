@@ -17,8 +17,8 @@ import (
 	"github.com/leat-dev/leat/store/sqlite"
 )
 
-// Open opens everything below the data folder, or nothing. The caller closes the resources.
-func Open(ctx context.Context, opts config.Options, env app.Env) (*app.Resources, error) {
+// Open is an app.Opener: everything lies below the data folder.
+func Open(ctx context.Context, _ string, opts config.Options, env app.Env) (*app.Resources, error) {
 	res, err := app.NewResources("leat", opts, env)
 	if err != nil {
 		return nil, err

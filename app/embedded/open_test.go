@@ -15,17 +15,17 @@ func TestFolderIsLockedAgainstASecondProcess(t *testing.T) {
 	opts := config.Default()
 	opts.Data = t.TempDir()
 	env := app.Env{Stderr: &bytes.Buffer{}}
-	first, err := embedded.Open(t.Context(), opts, env)
+	first, err := embedded.Open(t.Context(), "up", opts, env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := embedded.Open(t.Context(), opts, env); !errors.Is(err, embedded.ErrInUse) {
+	if _, err := embedded.Open(t.Context(), "up", opts, env); !errors.Is(err, embedded.ErrInUse) {
 		t.Errorf("second Open: %v, want ErrInUse", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := embedded.Open(t.Context(), opts, env)
+	again, err := embedded.Open(t.Context(), "up", opts, env)
 	if err != nil {
 		t.Fatalf("Open after Close: %v", err)
 	}

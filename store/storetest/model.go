@@ -186,7 +186,7 @@ func (d *driver) pick(t *rapid.T, fits func(*modelJob) bool) *modelJob {
 		}
 	}
 	if len(some) == 0 {
-		t.Skip("no job fits")
+		t.Skip("no job fits") // rapid draws another step
 	}
 	return some[rapid.IntRange(0, len(some)-1).Draw(t, "job")]
 }
