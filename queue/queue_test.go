@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
-	"go.uber.org/goleak"
 
 	"github.com/leat-dev/leat/internal/testserver"
 	"github.com/leat-dev/leat/queue"
@@ -23,7 +22,7 @@ var driverLogs logBuffer
 
 func TestMain(m *testing.M) {
 	queue.RouteDriverLogs(driverLogs.logger())
-	goleak.VerifyTestMain(m)
+	testserver.VerifyTestMain(m)
 }
 
 // patience bounds the waits for what must happen; nothing waits that long when

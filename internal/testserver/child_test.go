@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/leat-dev/leat/internal/testserver"
 )
 
@@ -23,7 +21,7 @@ func TestMain(m *testing.M) {
 		runChild(do)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	testserver.VerifyTestMain(m)
 }
 
 var children = map[string]func(testserver.TB) []string{

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
 
 	"github.com/leat-dev/leat/internal/testserver"
 	"github.com/leat-dev/leat/jobs"
@@ -17,7 +16,7 @@ import (
 	"github.com/leat-dev/leat/store/postgres"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testserver.VerifyTestMain(m) }
 
 // fresh gives the URL of a new, empty, migrated database.
 func fresh(tb testing.TB) string {

@@ -173,7 +173,7 @@ func TestCallerGivesUp(t *testing.T) {
 // TestTooLong: what cannot get at the database within the statement timeout is told so.
 func TestTooLong(t *testing.T) {
 	t.Parallel()
-	s := open(t, func(o *sqlite.Options) { o.StatementTimeout = 20 * time.Millisecond })
+	s := open(t, func(o *sqlite.Options) { o.StatementTimeout = 500 * time.Millisecond })
 	release := occupy(t, s)
 	defer release()
 	_, err := s.Accept(t.Context(), jobs.DefaultTenant, []store.Upload{upload("a")})

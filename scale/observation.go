@@ -1,0 +1,102 @@
+package scale
+
+import "time"
+
+// Observation is what is known of the work and of the fleet at one moment. Durations are in
+// nanoseconds in JSON, as package time has them.
+type Observation struct {
+	At time.Time `json:"at"`
+	// Blind says why the work or the fleet could not be observed. Nothing else is to be believed
+	// then, but for Replicas as they were last seen.
+	Blind   string  `json:"blind,omitempty"`
+	Queues  []Queue `json:"queues,omitempty"` // by name
+	Fleet   Fleet   `json:"fleet"`
+	Command Command `json:"command,omitzero"`
+}
+
+// Queue is the work of one queue.
+type Queue struct {
+	Name   string `json:"name"`
+	Paused bool   `json:"paused,omitempty"` // its waiting jobs are not handed out; running ones go on
+
+	Ready   int           `json:"ready"`             // jobs that could run now, were there a slot
+	Running int           `json:"running"`           // jobs that run
+	Age     time.Duration `json:"age,omitempty"`     // how long the oldest ready job could have run
+	Held    time.Duration `json:"held,omitempty"`    // mean time for which running jobs have been running
+	Due     []Due         `json:"due,omitempty"`     // jobs that wait for their time, soonest first
+	Windows []Window      `json:"windows,omitempty"` // what happened lately, shortest first
+}
+
+// Due is jobs that may run only from some time on.
+type Due struct {
+	In   time.Duration `json:"in"` // from Observation.At to the last of them
+	Jobs int           `json:"jobs"`
+}
+
+// Window is what happened to a queue in the time before an observation. Arrived counts jobs that
+// became known, whenever they may run, and attempts that will be made again.
+type Window struct {
+	Span      time.Duration `json:"span"`
+	Arrived   int           `json:"arrived"`
+	Succeeded int           `json:"succeeded"`
+	Failed    int           `json:"failed"`  // for good
+	Retried   int           `json:"retried"` // failed and to be tried again
+	Lost      int           `json:"lost"`    // their worker died
+	Busy      time.Duration `json:"busy"`    // of all slots together, by attempts that ended
+}
+
+// Fleet is the workers, and the resource that makes them.
+type Fleet struct {
+	Replicas int `json:"replicas"` // what the resource is told to have
+	// Starting is, for each replica that has no worker yet, how long ago it was made.
+	Starting []time.Duration `json:"starting,omitempty"`
+	Workers  []Worker        `json:"workers,omitempty"`
+	// StartDelay is what nine in ten replicas take from being made to their worker's first beat;
+	// 0 while nothing is known.
+	StartDelay time.Duration `json:"start_delay,omitempty"`
+	// Spent is the replica-hours of the budget's present period so far.
+	Spent float64 `json:"spent,omitempty"`
+	// PeriodEnds is when the budget's present period ends; zero without a budget.
+	PeriodEnds time.Time `json:"period_ends,omitzero"`
+}
+
+// Worker is a process that takes jobs.
+type Worker struct {
+	Name    string `json:"name"`
+	Slots   int    `json:"slots"`
+	Busy    int    `json:"busy"`              // slots in use
+	Leaving bool   `json:"leaving,omitempty"` // cordoned or draining: it takes nothing new
+}
+
+// Command is what an operator wants.
+type Command struct {
+	Paused bool      `json:"paused,omitempty"` // change nothing
+	Pin    *int      `json:"pin,omitempty"`    // exactly so many replicas
+	Until  time.Time `json:"until,omitzero"`   // when the pin ends
+}
+
+// Slots is what one replica brings: the mean of the workers there are, or otherwise.
+func (f Fleet) Slots(otherwise int) float64 {
+	total, n := 0, 0
+	for _, w := range f.Workers {
+		if w.Slots > 0 {
+			total += w.Slots
+			n++
+		}
+	}
+	if n == 0 {
+		return float64(max(otherwise, 1))
+	}
+	return float64(total) / float64(n)
+}
+
+// Idle counts the workers that hold nothing.
+func (f Fleet) Idle() int {
+	n := 0
+	for _, w := range f.Workers {
+		if w.Busy == 0 {
+			n++
+		}
+	}
+	return n
+}
