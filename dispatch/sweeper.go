@@ -22,18 +22,27 @@ const (
 // Retention says how long things are kept that nobody needs for the work any more. Zero keeps them
 // for good.
 type Retention struct {
-	Jobs    time.Duration // after they ended, with attempts, events, artifacts, and files of no other job
-	Rollups time.Duration
+	Jobs      time.Duration // after they ended, with attempts, events, artifacts, and files of no other job
+	Rollups   time.Duration
+	Decisions time.Duration // on scaling
 }
 
-// DefaultRetention keeps ended jobs for 30 days and roll-ups for 14.
+// DefaultRetention keeps ended jobs for 30 days, roll-ups for 14, and decisions for 7.
 func DefaultRetention() Retention {
-	return Retention{Jobs: 30 * 24 * time.Hour, Rollups: 14 * 24 * time.Hour}
+	const day = 24 * time.Hour
+	return Retention{Jobs: 30 * day, Rollups: 14 * day, Decisions: 7 * day}
+}
+
+// Ledger is the store as a sweeper sees it.
+type Ledger interface {
+	store.Sweeper
+	// PruneDecisions is store.Scaler's.
+	PruneDecisions(ctx context.Context, age time.Duration, limit int) (int, error)
 }
 
 // Sweeper deletes what has served its time, and objects in the blob store that belong to nobody.
 type Sweeper struct {
-	store     store.Sweeper
+	store     Ledger
 	blobs     blob.Store
 	retention Retention
 	every     time.Duration
@@ -42,7 +51,7 @@ type Sweeper struct {
 }
 
 // NewSweeper makes a sweeper that goes round once in every. Its Run is a Duty.
-func NewSweeper(s store.Sweeper, blobs blob.Store, retention Retention, every time.Duration, log *slog.Logger, meter *Metrics) *Sweeper {
+func NewSweeper(s Ledger, blobs blob.Store, retention Retention, every time.Duration, log *slog.Logger, meter *Metrics) *Sweeper {
 	return &Sweeper{store: s, blobs: blobs, retention: retention, every: every, log: log, meter: meter}
 }
 
@@ -62,31 +71,34 @@ func (s *Sweeper) Sweep(ctx context.Context, now time.Time) error {
 	return errors.Join(s.pruneRows(ctx), s.dropHolds(ctx), s.sweepOrphans(ctx, now))
 }
 
-// pruneRows deletes ended jobs and old roll-ups, and the objects that only they had.
+// pruneRows deletes ended jobs, with the objects that only they had, old roll-ups and old decisions.
 func (s *Sweeper) pruneRows(ctx context.Context) error {
-	if s.retention.Jobs > 0 {
-		err := batches(ctx, func() (int, error) {
-			n, freed, err := s.store.PruneJobs(ctx, s.retention.Jobs, sweepBatch)
+	return errors.Join(
+		prune(ctx, "jobs", s.retention.Jobs, func(ctx context.Context, age time.Duration, limit int) (int, error) {
+			n, freed, err := s.store.PruneJobs(ctx, age, limit)
 			if err != nil {
-				return 0, fmt.Errorf("prune jobs: %w", err)
+				return 0, err
 			}
 			s.meter.pruned(n)
 			return n, s.unlink(ctx, freed)
-		})
+		}),
+		prune(ctx, "roll-ups", s.retention.Rollups, s.store.PruneRollups),
+		prune(ctx, "decisions", s.retention.Decisions, s.store.PruneDecisions),
+	)
+}
+
+// prune deletes what is older than age, unless that is 0, batch for batch.
+func prune(ctx context.Context, what string, age time.Duration, once func(ctx context.Context, age time.Duration, limit int) (int, error)) error {
+	if age <= 0 {
+		return nil
+	}
+	return batches(ctx, func() (int, error) {
+		n, err := once(ctx, age, sweepBatch)
 		if err != nil {
-			return err
+			return 0, fmt.Errorf("prune %s: %w", what, err)
 		}
-	}
-	if s.retention.Rollups > 0 {
-		return batches(ctx, func() (int, error) {
-			n, err := s.store.PruneRollups(ctx, s.retention.Rollups, sweepBatch)
-			if err != nil {
-				return 0, fmt.Errorf("prune roll-ups: %w", err)
-			}
-			return n, nil
-		})
-	}
-	return nil
+		return n, nil
+	})
 }
 
 // dropHolds deletes what runs wrote that ended without it.

@@ -3,12 +3,14 @@ package dispatch_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/leat-dev/leat/blob"
@@ -24,6 +26,20 @@ type ledger struct {
 	freed  [][]uuid.UUID // by pruning, batch for batch
 	holds  []uuid.UUID
 	pruned []time.Duration
+	old    map[string]int // rows of other tables that are too old
+	asked  map[string][]time.Duration
+	broken map[string]error
+}
+
+// prune deletes rows of a table.
+func (l *ledger) prune(table string, age time.Duration, limit int) (int, error) {
+	if l.asked == nil {
+		l.asked = map[string][]time.Duration{}
+	}
+	l.asked[table] = append(l.asked[table], age)
+	n := min(l.old[table], limit)
+	l.old[table] -= n
+	return n, l.broken[table]
 }
 
 func (l *ledger) PruneJobs(_ context.Context, age time.Duration, _ int) (int, []uuid.UUID, error) {
@@ -36,7 +52,13 @@ func (l *ledger) PruneJobs(_ context.Context, age time.Duration, _ int) (int, []
 	return 500, freed, nil
 }
 
-func (l *ledger) PruneRollups(context.Context, time.Duration, int) (int, error) { return 0, nil }
+func (l *ledger) PruneRollups(_ context.Context, age time.Duration, limit int) (int, error) {
+	return l.prune("rollups", age, limit)
+}
+
+func (l *ledger) PruneDecisions(_ context.Context, age time.Duration, limit int) (int, error) {
+	return l.prune("decisions", age, limit)
+}
 
 func (l *ledger) DropHolds(context.Context, time.Duration, int) ([]uuid.UUID, error) {
 	holds := l.holds
@@ -142,5 +164,28 @@ func TestSweeperPrunesBatchForBatchAndUnlinksWhatWasFreed(t *testing.T) {
 	}
 	if got := left(t, blobs); len(got) != 0 {
 		t.Errorf("left %v, want the freed objects gone", got)
+	}
+}
+
+// What fails to be pruned does not keep the rest from it.
+func TestSweeperPrunesEachTableByItsOwnAge(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("gone")
+	l := &ledger{id: uuid.New(), old: map[string]int{"rollups": 1, "decisions": 1200}, broken: map[string]error{"rollups": gone}}
+	blobs, _ := folder(t, l.id, 0)
+	run := func(keep dispatch.Retention) error {
+		return dispatch.NewSweeper(l, blobs, keep, time.Minute, quiet(), meter()).Sweep(t.Context(), time.Now())
+	}
+	if err := run(dispatch.DefaultRetention()); !errors.Is(err, gone) {
+		t.Errorf("sweep: %v, want the error of the roll-ups", err)
+	}
+	const day = 24 * time.Hour
+	want := map[string][]time.Duration{"rollups": {14 * day}, "decisions": {7 * day, 7 * day, 7 * day}}
+	if diff := cmp.Diff(want, l.asked); diff != "" || l.old["decisions"] != 0 || !slices.Equal(l.pruned, []time.Duration{30 * day}) {
+		t.Errorf("jobs %v, and (-want +got):\n%s", l.pruned, diff)
+	}
+	l.asked, l.pruned = nil, nil
+	if err := run(dispatch.Retention{}); err != nil || len(l.asked)+len(l.pruned) > 0 {
+		t.Errorf("kept for good, still asked for %v and %v, %v", l.asked, l.pruned, err)
 	}
 }

@@ -51,17 +51,26 @@ const MaxResult = 1 << 20
 // CheckResult tells whether a handler's result can be stored: JSON of at most MaxResult bytes, in
 // UTF-8, without the NUL character that no text column holds.
 func CheckResult(result json.RawMessage) error {
+	if err := CheckJSON(result, MaxResult); err != nil {
+		return fmt.Errorf("result %w", err)
+	}
+	return nil
+}
+
+// CheckJSON tells whether JSON can be stored, as CheckResult says, with a limit of its own. What is
+// wrong is said without a subject. Nothing at all is well.
+func CheckJSON(text json.RawMessage, limit int) error {
 	switch {
-	case len(result) == 0:
+	case len(text) == 0:
 		return nil
-	case len(result) > MaxResult:
-		return fmt.Errorf("result of %d bytes is over the limit of %d", len(result), MaxResult)
-	case !utf8.Valid(result):
-		return errors.New("result is not UTF-8")
-	case !json.Valid(result):
-		return errors.New("result is not JSON")
-	case holdsNUL(result):
-		return errors.New("result holds a NUL character")
+	case len(text) > limit:
+		return fmt.Errorf("of %d bytes is over the limit of %d", len(text), limit)
+	case !utf8.Valid(text):
+		return errors.New("is not UTF-8")
+	case !json.Valid(text):
+		return errors.New("is not JSON")
+	case holdsNUL(text):
+		return errors.New("holds a NUL character")
 	}
 	return nil
 }

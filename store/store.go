@@ -12,6 +12,7 @@ type Store interface {
 	Reaper
 	Sweeper
 	Feed
+	Scaler
 
 	// Ping tells whether the store can answer now.
 	Ping(ctx context.Context) error

@@ -18,6 +18,7 @@ type Tenanted interface {
 	JobControl
 	Files
 	Queues
+	Scalings
 }
 
 // JobReader reads jobs. Bound to a tenant.

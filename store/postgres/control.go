@@ -60,14 +60,15 @@ func scanCancelled(row pgx.CollectableRow) (cancelled, error) {
 	return c, err
 }
 
-// retrySQL makes those of the jobs $1 (of tenant $2) that failed or were cancelled pending again.
+// retrySQL makes those of the jobs $2 (of tenant $3) that failed or were cancelled pending again.
 // Artifacts of a success that was undone by its children go; their blobs become as if held by a run
-// that is over, for DropHolds to find. Children stay. It answers with the jobs.
+// that is over, for DropHolds to find. Children stay. $1 is the writer: to the roll-ups, a job that is
+// retried by hand arrives anew. It answers with the jobs.
 const retrySQL = `
 WITH known AS MATERIALIZED (
-	SELECT id, tenant, state, events FROM jobs WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+	SELECT id, tenant, queue, state, events FROM jobs WHERE id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE
 ), job AS MATERIALIZED (
-	SELECT * FROM known WHERE tenant = $2 AND state IN ('failed', 'cancelled')
+	SELECT * FROM known WHERE tenant = $3 AND state IN ('failed', 'cancelled')
 ), artifact AS (
 	DELETE FROM artifacts a USING job WHERE a.job_id = job.id RETURNING a.job_id, a.blob_key
 ), blob AS (
@@ -80,6 +81,10 @@ WITH known AS MATERIALIZED (
 	FROM job WHERE j.id = job.id
 ), event AS (
 	INSERT INTO events (job_id, seq, tenant, type) SELECT id, events + 1, tenant, 'retried' FROM job
+), counted AS (
+	INSERT INTO rollups (queue, bucket, writer, arrived)
+	SELECT queue, ` + bucket + `, $1, count(*) FROM job GROUP BY queue ORDER BY queue
+	ON CONFLICT (bucket, queue, writer) DO UPDATE SET arrived = rollups.arrived + EXCLUDED.arrived
 )
 SELECT id FROM job`
 
@@ -176,7 +181,7 @@ func (s *Store) cancelBelow(ctx context.Context, tenant jobs.Tenant, parents []u
 
 // retry makes failed and cancelled jobs pending again.
 func (s *Store) retry(ctx context.Context, tenant jobs.Tenant, list []uuid.UUID) (int, error) {
-	moved, err := read(ctx, s, "retry", scanID, retrySQL, ids(list), string(tenant))
+	moved, err := read(ctx, s, "retry", scanID, retrySQL, s.writer, ids(list), string(tenant))
 	return len(moved), err
 }
 

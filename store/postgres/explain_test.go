@@ -23,7 +23,10 @@ import (
 
 // big are the tables that grow with what was ever done. Nothing that is asked for often may read
 // one of them from end to end.
-var big = map[string]bool{"jobs": true, "files": true, "events": true, "attempts": true, "artifacts": true, "blobs": true, "rollups": true}
+var big = map[string]bool{
+	"jobs": true, "files": true, "events": true, "attempts": true, "artifacts": true, "blobs": true, "rollups": true,
+	"scaling_decisions": true, "replica_hours": true,
+}
 
 // filling makes a store in the middle of its life: 200,000 jobs, most of them done.
 const filling = `
@@ -61,6 +64,12 @@ INSERT INTO artifacts (job_id, name, media_type, size, sha256, content)
 INSERT INTO rollups (queue, bucket, writer, arrived)
 	SELECT 'default', date_bin('10 seconds', now() - n * interval '10 seconds', 'epoch'::timestamptz), w, 1
 	FROM generate_series(1, 5000) n, generate_series(1, 4) w;
+INSERT INTO scalings (target) VALUES ('a'), ('b') ON CONFLICT DO NOTHING;
+INSERT INTO scaling_decisions (id, target, at, until, current, replicas, bound, outcome, same, detail)
+	SELECT (lpad(to_hex(((extract(epoch FROM now()) - n * 10) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 19))::uuid,
+		(ARRAY['a', 'b'])[1 + n % 2], now(), now(), 1, 2, 'depth', 'applied', '', '{}' FROM generate_series(1, 50000) n;
+INSERT INTO replica_hours (target, hour, hours)
+	SELECT t, date_trunc('hour', now(), 'UTC') - n * interval '1 hour', 3 FROM generate_series(1, 1488) n, unnest('{a,b}'::text[]) t;
 `
 
 // plan is what auto_explain tells of one statement.
@@ -278,6 +287,7 @@ func (w *watched) calls(round int) []call {
 	add("attempts", func(ctx context.Context) error { return ignoreMissing(w.Attempts(ctx, tenant, job(first+1))) })
 	add("events", func(ctx context.Context) error { return ignoreMissing(w.Events(ctx, tenant, job(first+1), 0, 100)) })
 	list = append(list, call{name: "queues", most: 100_000, serve: func(ctx context.Context) error { _, err := w.Queues(ctx, tenant); return err }})
+	list = append(list, w.scalingCalls()...)
 
 	filters := map[string]store.JobFilter{
 		"all": {}, "kind": {Kind: "table"}, "queue": {Queue: "low"}, "file": {FileID: w.id("file7")}, "parent": {ParentID: job(first + 3)},
@@ -302,6 +312,39 @@ func (w *watched) calls(round int) []call {
 		}
 	}
 	return list
+}
+
+// scalingCalls are what the scaler asks for. The load takes a look at each job that waits, up to a
+// bound: 22,000 of those of filling.
+func (w *watched) scalingCalls() []call {
+	const target = "a"
+	horizons, spans := []time.Duration{time.Minute, time.Hour}, []time.Duration{time.Minute, 15 * time.Minute}
+	return []call{
+		{name: "load", most: 30_000, serve: func(ctx context.Context) error { _, err := w.Load(ctx, horizons, spans); return err }},
+		{name: "arrivals", most: 1000, serve: func(ctx context.Context) error {
+			_, err := w.Arrivals(ctx, time.Now().Add(-3*time.Hour))
+			return err
+		}},
+		{name: "scaling state", most: 100, serve: func(ctx context.Context) error { _, err := w.ScalingState(ctx, target); return err }},
+		{name: "record a decision", most: 100, serve: func(ctx context.Context) error {
+			d := store.NewDecision{At: time.Now(), Current: 1, Outcome: store.ScaleUnchanged, Same: "x"}
+			for range 2 {
+				if _, err := w.RecordDecision(ctx, target, d); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{name: "decisions", most: 100, serve: func(ctx context.Context) error {
+			_, err := w.Decisions(ctx, jobs.DefaultTenant, target, uuid.Nil, 20)
+			return err
+		}},
+		{name: "targets", most: 100, serve: func(ctx context.Context) error { _, err := w.Targets(ctx, jobs.DefaultTenant); return err }},
+		{name: "prune decisions", most: 1000, serve: func(ctx context.Context) error {
+			_, err := w.PruneDecisions(ctx, 24*time.Hour, 10)
+			return err
+		}},
+	}
 }
 
 func ignoreMissing(_ any, err error) error {

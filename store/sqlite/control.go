@@ -149,6 +149,7 @@ func (t *tx) retry(ctx context.Context, r *record) error {
 	r.FinishedAt, r.Error, r.Result = time.Time{}, nil, nil
 	r.Progress, r.ProgressKnown = 0, false
 	r.deliverAnew(t.now, 0)
+	t.count(tally{queue: r.Queue, arrived: 1})
 	if err := t.tell(ctx, r, store.EventRetried, nil); err != nil {
 		return err
 	}

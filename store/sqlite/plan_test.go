@@ -67,7 +67,7 @@ func planWithoutRaces(t *testing.T) {
 var (
 	scan = regexp.MustCompile(`^SCAN (\w+)`)
 	// small tables, lists of arguments, and steps of a recursion.
-	mayScan = regexp.MustCompile(`^SCAN (queues|workers|identity|json_each|parents|CONSTANT ROW)\b`)
+	mayScan = regexp.MustCompile(`^SCAN (queues|workers|scalings|identity|json_each|parents|CONSTANT ROW)\b`)
 	// indexes of what there is little of at any time: runs, and parents that wait.
 	bounded = regexp.MustCompile(`USING (COVERING )?INDEX (jobs_running|jobs_waiting)\b`)
 	page    = regexp.MustCompile(`(?s)INDEXED BY (jobs_ready|jobs_tenant|jobs_open|jobs_file) .*LIMIT`)
@@ -134,6 +134,12 @@ func fill(t *testing.T, s *sqlite.Store, n int) {
 				iif(i % 3, 'default', 'other'), zeroblob(32), 5, i, i, 1,
 				iif(i % 10, 'succeeded', iif(i % 20, 'pending', 'failed')), iif(i % 20 = 10, NULL, i), iif(i % 20, NULL, 'panic')
 			FROM n`},
+		{2, `INSERT INTO scalings (target) SELECT iif(i = 1, 't', 'u') FROM n`},
+		{n / 10, `
+			INSERT INTO scaling_decisions (id, target, at, until, current, replicas, bound, outcome, same)
+			SELECT ` + id + `, iif(i % 2, 't', 'u'), i, i, 1, 1, '', 'unchanged', '' FROM n`},
+		{1000, `INSERT INTO replica_hours (target, hour, hours) SELECT iif(i % 2, 't', 'u'), i * 3600000000, 1 FROM n`},
+		{n / 10, `INSERT INTO rollups (bucket, queue, arrived) SELECT i * 10000000, iif(i % 2, 'default', 'other'), 1 FROM n`},
 		{n / 100, `
 			INSERT INTO events (job_id, seq, tenant, type, at) SELECT ` + id + `, 1, 'default', 'accepted', i FROM n`},
 	} {
@@ -195,6 +201,7 @@ func callEverything(t *testing.T, s *sqlite.Store) {
 
 	callDispatch(t, s, lease, worker)
 	callReaders(t, s, parent.JobID)
+	callScaling(t, s)
 	callBulk(t, s, lease)
 }
 

@@ -83,7 +83,7 @@ func (t *tx) depth(ctx context.Context, tenant jobs.Tenant, stats *store.QueueSt
 		if err := t.row(ctx, part.text, append(args, store.CountLimit+1)...).Scan(&n); err != nil {
 			return err
 		}
-		*part.count = store.Count{N: min(n, store.CountLimit), AtLeast: n > store.CountLimit}
+		*part.count = bounded(n)
 	}
 	if stats.Ready.N == 0 {
 		return nil
@@ -112,10 +112,7 @@ func (t *tx) rates(ctx context.Context) (map[string]store.Rates, error) {
 			Lost: per(n[5]), BusySeconds: per(n[6]) / float64(time.Second/time.Millisecond),
 		}
 		return nil
-	}, `
-		SELECT queue, sum(arrived), sum(succeeded), sum(failed), sum(cancelled), sum(retried), sum(lost), sum(busy_ms)
-		FROM rollups WHERE bucket >= ? AND bucket < ? GROUP BY queue`,
-		micros(end.Add(-store.RateWindow)), micros(end))
+	}, sums, micros(end.Add(-store.RateWindow)), micros(end))
 	if err != nil {
 		return nil, fmt.Errorf("read roll-ups: %w", err)
 	}

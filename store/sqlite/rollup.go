@@ -5,10 +5,16 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
 )
 
 // bucket is the span that one row of the roll-ups counts.
-const bucket = 10 * time.Second
+const bucket = store.RollupEvery
+
+// sums adds up the roll-ups from a time on and before another, by queue.
+const sums = `
+	SELECT queue, sum(arrived), sum(succeeded), sum(failed), sum(cancelled), sum(retried), sum(lost), sum(busy_ms)
+	FROM rollups WHERE bucket >= ? AND bucket < ? GROUP BY queue`
 
 // tally is what a transaction adds to the roll-up of a queue.
 type tally struct {

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"Fleet", fleetTests()},
 		{"Reaper", reaperTests()},
 		{"Sweeper", sweeperTests()},
+		{"Scaling", scalingTests()},
 		{"Tenancy", tenancyTests()},
 		{"Model", modelTests()},
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -153,6 +154,11 @@ func intrusions() map[string]func(f *fixture, e estate) {
 				f.Error("the queue is still paused")
 			}
 		},
+		// Scaling is of all tenants too: these are not bound either, and change no job.
+		"Targets":      func(f *fixture, _ estate) { f.targets() },
+		"Decisions":    func(f *fixture, _ estate) { f.decisions("fleet") },
+		"PinScaling":   func(f *fixture, _ estate) { f.ok(f.s.PinScaling(f.ctx(), f.tenant, "fleet", 1, time.Hour)) },
+		"PauseScaling": func(f *fixture, _ estate) { f.ok(f.s.PauseScaling(f.ctx(), f.tenant, "fleet", true)) },
 	}
 }
 
