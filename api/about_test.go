@@ -23,9 +23,11 @@ var served = []string{
 	"GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz",
 	"GET /v1/files/{id}", "GET /v1/files/{id}/content",
 	"GET /v1/jobs", "GET /v1/jobs/{id}", "GET /v1/jobs/{id}/artifacts/{name}", "GET /v1/jobs/{id}/attempts",
-	"GET /v1/kinds", "GET /v1/queues",
+	"GET /v1/kinds", "GET /v1/queues", "GET /v1/scaling", "GET /v1/scaling/{target}/decisions",
 	"POST /upload", "POST /v1/jobs/cancel", "POST /v1/jobs/retry", "POST /v1/jobs/{id}/cancel", "POST /v1/jobs/{id}/retry",
-	"POST /v1/queues/{name}/pause", "POST /v1/queues/{name}/resume", "POST /v1/uploads",
+	"POST /v1/queues/{name}/pause", "POST /v1/queues/{name}/resume",
+	"POST /v1/scaling/{target}/pause", "POST /v1/scaling/{target}/pin", "POST /v1/scaling/{target}/resume", "POST /v1/scaling/{target}/unpin",
+	"POST /v1/uploads",
 }
 
 // document is what these tests look at in the OpenAPI document.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -27,6 +28,7 @@ func newDocument(version string, registry huma.Registry) *huma.OpenAPI {
 			{Name: tagJobs, Description: "Follow the work on a file, and steer it."},
 			{Name: tagFiles, Description: "Get files back, and what was made of them."},
 			{Name: tagQueues, Description: "See what waits, and hold it up."},
+			{Name: tagScaling, Description: "How many workers there are, and why."},
 			{Name: tagAbout, Description: "The server itself."},
 		},
 	}
@@ -204,6 +206,19 @@ func sampleQueue() wire.Queue {
 	return wire.Queue{
 		Name: "default", Depth: wire.Depth{Ready: 12, Running: 8}, OldestAt: sampleTime(0), OldestAge: 1.5,
 		Rates: wire.Rates{Arrived: 20.5, Succeeded: 19.8, BusySeconds: 7.2},
+	}
+}
+
+func sampleTarget() wire.ScalingTarget {
+	latest := sampleDecision()
+	latest.Detail = nil
+	return wire.ScalingTarget{Name: "worker", Latest: &latest}
+}
+
+func sampleDecision() wire.ScalingDecision {
+	return wire.ScalingDecision{
+		ID: uuid.MustParse(sampleJobID), At: sampleTime(0), Until: sampleTime(0), Current: 2, Replicas: 5,
+		Rule: "drain", Outcome: "applied", Detail: json.RawMessage(`{"decision":{"why":"40 jobs wait."}}`),
 	}
 }
 

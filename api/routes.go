@@ -13,6 +13,7 @@ const (
 	tagJobs    = "Jobs"
 	tagFiles   = "Files"
 	tagQueues  = "Queues"
+	tagScaling = "Scaling"
 	tagAbout   = "About"
 )
 
@@ -30,7 +31,7 @@ func with(codes ...wire.Code) []wire.Code {
 
 // routes is the table of everything that the API serves.
 func (a *API) routes() []route {
-	return slices.Concat(a.uploadRoutes(), a.jobRoutes(), a.fileRoutes(), a.queueRoutes(), a.aboutRoutes())
+	return slices.Concat(a.uploadRoutes(), a.jobRoutes(), a.fileRoutes(), a.queueRoutes(), a.scalingRoutes(), a.aboutRoutes())
 }
 
 func (a *API) uploadRoutes() []route {
@@ -152,6 +153,48 @@ func (a *API) queueRoutes() []route {
 			Brief: "List the kinds of work, with their parameters", Sample: a.kindList,
 			Codes: []wire.Code{wire.CodeUnknownField, wire.CodeMalformedRequest},
 			Text:  "An upload names one, or leaves it to the file's media type by auto.", Curl: "curl {base}/v1/kinds",
+		},
+	}
+}
+
+func (a *API) scalingRoutes() []route {
+	codes := with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeMalformedRequest)
+	command := append(slices.Clone(codes), wire.CodeCrossOrigin)
+	state := wire.ScalingCommand{Target: "worker"}
+	paused, pinned := state, state
+	paused.Paused = true
+	pinned.Pin = &wire.ScalingPin{Replicas: 12, Until: sampleTime(3600)}
+	return []route{
+		{
+			Method: http.MethodGet, Path: "/v1/scaling", ID: "list-scaling", Tag: tagScaling, json: call(a.scaling),
+			Brief: "List the fleets that are scaled", Sample: wire.Scaling{Targets: []wire.ScalingTarget{sampleTarget()}},
+			Text:  "With the latest decision on each, and what operators have commanded.",
+			Codes: with(wire.CodeUnknownField, wire.CodeMalformedRequest), Curl: "curl {base}/v1/scaling",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/scaling/{target}/decisions", ID: "list-decisions", Tag: tagScaling, json: call(a.scalingDecisions),
+			Brief: "List decisions on a fleet's size, with their reasons", Codes: append(slices.Clone(codes), wire.CodeDuplicateField, wire.CodeInvalidCursor),
+			Sample: wire.ScalingDecisions{Decisions: []wire.ScalingDecision{sampleDecision()}},
+			Text:   "Latest first, a page at a time. The detail of each is enough to replay it.",
+			Curl:   "curl '{base}/v1/scaling/worker/decisions?limit=1'",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/pin", ID: "pin-scaling", Tag: tagScaling, json: call(a.pinScaling),
+			Brief: "Fix the number of replicas for a time", Codes: append(slices.Clone(command), wire.CodeDuplicateField), Sample: pinned,
+			Text: "A pin beats every policy but the maximum. Another one replaces it.",
+			Curl: "curl -X POST '{base}/v1/scaling/worker/pin?replicas=12&for=1h'",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/unpin", ID: "unpin-scaling", Tag: tagScaling, json: call(a.unpinScaling),
+			Brief: "Leave the number to the policies again", Codes: command, Sample: state, Curl: "curl -X POST {base}/v1/scaling/worker/unpin",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/pause", ID: "pause-scaling", Tag: tagScaling, json: call(a.pauseScaling),
+			Brief: "Keep the number as it is", Codes: command, Sample: paused, Curl: "curl -X POST {base}/v1/scaling/worker/pause",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/resume", ID: "resume-scaling", Tag: tagScaling, json: call(a.resumeScaling),
+			Brief: "Let the policies decide again", Codes: command, Sample: state, Curl: "curl -X POST {base}/v1/scaling/worker/resume",
 		},
 	}
 }

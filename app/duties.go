@@ -9,7 +9,7 @@ import (
 func (r *Resources) DispatchService() Service {
 	meter := dispatch.NewMetrics(r.Registry)
 	retention := dispatch.DefaultRetention()
-	retention.Jobs = r.Options.KeepJobs
+	retention.Jobs, retention.Decisions = r.Options.KeepJobs, r.Options.KeepDecisions
 	log := r.Log.With("part", "dispatch")
 	elector := dispatch.NewElector(r.Store, log, map[string]dispatch.Duty{
 		"relay":   dispatch.NewRelay(r.Store, r.Queue, log, meter).Run,

@@ -55,14 +55,22 @@ type Options struct {
 	CORSOrigins    []string      `koanf:"cors-origins" group:"api,up" usage:"origins whose pages may call the API, or *"`
 	TrustedProxies []string      `koanf:"trusted-proxies" group:"api,up" usage:"addresses or networks of proxies whose X-Forwarded-* headers are believed"`
 
-	Queues          map[string]int `koanf:"queues" group:"worker,up" usage:"queues to serve and their weights, as critical=6,default=3"`
+	Queues          map[string]int `koanf:"queues" group:"worker,scaler,up" usage:"queues to serve and their weights, as critical=6,default=3"`
 	Concurrency     int            `koanf:"concurrency" group:"worker,up" usage:"jobs at once in this process"`
 	Fetchers        int            `koanf:"fetchers" group:"worker,up" usage:"parallel fetchers of jobs, 1 to 4"`
 	PollBudget      int            `koanf:"poll-budget" group:"worker,up" usage:"idle polls of Redis per second that all workers together may make; beyond it they poll less often"`
 	ShutdownTimeout time.Duration  `koanf:"shutdown-timeout" group:"serve" usage:"how long running jobs and requests may go on after a stop was asked for"`
 
-	KeepJobs   time.Duration `koanf:"keep-jobs" group:"serve" usage:"how long ended jobs are kept; 0 for good"`
-	SweepEvery time.Duration `koanf:"sweep-every" group:"serve" usage:"how often old jobs and orphaned objects are looked for"`
+	Target     string        `koanf:"target" group:"scaler" usage:"what is scaled, as deployment/worker, or Kind.version.group/name"`
+	Namespace  string        `koanf:"namespace" group:"scaler" usage:"of the target; the pod's own when empty"`
+	Kubeconfig string        `koanf:"kubeconfig" group:"scaler" usage:"file that says how to reach the cluster; the pod's service account when empty"`
+	Policy     string        `koanf:"policy" group:"scaler,up" usage:"YAML file with the scaling policy; built-in defaults when empty"`
+	ScaleEvery time.Duration `koanf:"scale-every" group:"scaler,up" usage:"time between two scaling decisions"`
+	MaxWorkers int           `koanf:"max-workers" group:"up" usage:"most workers in this process; there are as many as the work needs"`
+
+	KeepDecisions time.Duration `koanf:"keep-decisions" group:"dispatch" usage:"how long scaling decisions are kept"`
+	KeepJobs      time.Duration `koanf:"keep-jobs" group:"dispatch" usage:"how long ended jobs are kept; 0 for good"`
+	SweepEvery    time.Duration `koanf:"sweep-every" group:"dispatch" usage:"how often old jobs and orphaned objects are looked for"`
 
 	Data string `koanf:"data" group:"up" usage:"folder that holds everything"`
 
@@ -101,6 +109,10 @@ func Default() Options {
 		Fetchers:         2,
 		PollBudget:       2000,
 		ShutdownTimeout:  30 * time.Second,
+		Target:           "deployment/worker",
+		ScaleEvery:       2 * time.Second,
+		MaxWorkers:       4,
+		KeepDecisions:    7 * 24 * time.Hour,
 		KeepJobs:         30 * 24 * time.Hour,
 		SweepEvery:       10 * time.Minute,
 		Data:             "leat-data",
@@ -281,6 +293,9 @@ func (o *Options) validate() error {
 	positive("fetchers", o.Fetchers > 0, o.Fetchers)
 	positive("poll-budget", o.PollBudget > 0, o.PollBudget)
 	positive("shutdown-timeout", o.ShutdownTimeout >= 0, o.ShutdownTimeout)
+	positive("scale-every", o.ScaleEvery >= 100*time.Millisecond, o.ScaleEvery)
+	positive("max-workers", o.MaxWorkers > 0, o.MaxWorkers)
+	positive("keep-decisions", o.KeepDecisions >= time.Hour, o.KeepDecisions)
 	positive("keep-jobs", o.KeepJobs >= 0, o.KeepJobs)
 	positive("sweep-every", o.SweepEvery >= time.Second, o.SweepEvery)
 	if o.InlineLimit > 1<<20 {

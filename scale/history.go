@@ -11,9 +11,9 @@ type History struct {
 	// Changes are the writes that were made, latest last, as far back as the longest period of a
 	// rate.
 	Changes []Change `json:"changes,omitempty"`
-	// Throughput is what the futility brake compares.
+	// Throughput is what the futility brake compares, latest last.
 	Throughput []Throughput `json:"throughput,omitempty"`
-	// Season is the forecast's model; nil until it has seen a week.
+	// Season is the forecast's model; nil until something was learned.
 	Season *Season `json:"season,omitempty"`
 }
 
@@ -29,9 +29,20 @@ type Change struct {
 	By int       `json:"by"`
 }
 
-// Throughput is what a number of ready replicas ended per second while work waited.
+// Throughput is what a number of workers ended per second while more work waited than they had
+// slots for.
 type Throughput struct {
-	At       time.Time `json:"at"`
-	Replicas int       `json:"replicas"`
-	PerSec   float64   `json:"per_sec"`
+	Workers int       `json:"workers"`
+	Since   time.Time `json:"since"` // of the first observation
+	Until   time.Time `json:"until"` // and the last
+	PerSec  float64   `json:"per_sec"`
+}
+
+// Season is the forecast's model of one week's arrivals, hour by hour.
+type Season struct {
+	Level float64         `json:"level"` // jobs an hour
+	Trend float64         `json:"trend"` // jobs an hour, each hour
+	Hours [24 * 7]float64 `json:"hours"` // what each hour of the week adds; Monday 00:00 UTC first
+	Until time.Time       `json:"until"` // the last hour that was seen has ended here
+	Seen  int             `json:"seen"`  // hours
 }

@@ -27,9 +27,9 @@ type Queue struct {
 	Windows []Window      `json:"windows,omitempty"` // what happened lately, shortest first
 }
 
-// Due is jobs that may run only from some time on.
+// Due is how many jobs may run only later, but within a time.
 type Due struct {
-	In   time.Duration `json:"in"` // from Observation.At to the last of them
+	In   time.Duration `json:"in"` // from Observation.At on
 	Jobs int           `json:"jobs"`
 }
 
@@ -47,25 +47,28 @@ type Window struct {
 
 // Fleet is the workers, and the resource that makes them.
 type Fleet struct {
-	Replicas int `json:"replicas"` // what the resource is told to have
-	// Starting is, for each replica that has no worker yet, how long ago it was made.
-	Starting []time.Duration `json:"starting,omitempty"`
-	Workers  []Worker        `json:"workers,omitempty"`
+	Replicas int        `json:"replicas"`           // what the resource is told to have
+	Starting []Starting `json:"starting,omitempty"` // replicas without a worker yet
+	Workers  []Workers  `json:"workers,omitempty"`
 	// StartDelay is what nine in ten replicas take from being made to their worker's first beat;
 	// 0 while nothing is known.
 	StartDelay time.Duration `json:"start_delay,omitempty"`
 	// Spent is the replica-hours of the budget's present period so far.
 	Spent float64 `json:"spent,omitempty"`
-	// PeriodEnds is when the budget's present period ends; zero without a budget.
-	PeriodEnds time.Time `json:"period_ends,omitzero"`
 }
 
-// Worker is a process that takes jobs.
-type Worker struct {
-	Name    string `json:"name"`
-	Slots   int    `json:"slots"`
-	Busy    int    `json:"busy"`              // slots in use
-	Leaving bool   `json:"leaving,omitempty"` // cordoned or draining: it takes nothing new
+// Starting is replicas that were made some time ago and have no worker yet.
+type Starting struct {
+	For      time.Duration `json:"for"`
+	Replicas int           `json:"replicas"`
+}
+
+// Workers is processes that take jobs and are alike.
+type Workers struct {
+	Count   int  `json:"count"`
+	Slots   int  `json:"slots"`             // of each
+	Busy    int  `json:"busy"`              // slots in use, of each
+	Leaving bool `json:"leaving,omitempty"` // cordoned or draining: they take nothing new
 }
 
 // Command is what an operator wants.
@@ -79,23 +82,29 @@ type Command struct {
 func (f Fleet) Slots(otherwise int) float64 {
 	total, n := 0, 0
 	for _, w := range f.Workers {
-		if w.Slots > 0 {
-			total += w.Slots
-			n++
-		}
+		total += w.Count * w.Slots
+		n += w.Count
 	}
-	if n == 0 {
+	if total == 0 {
 		return float64(max(otherwise, 1))
 	}
 	return float64(total) / float64(n)
 }
 
-// Idle counts the workers that hold nothing.
-func (f Fleet) Idle() int {
+// Alive counts the workers, Idle those of them that hold nothing, and Taking those that take jobs.
+func (f Fleet) Alive() int { return f.count(func(Workers) bool { return true }) }
+
+// Idle is described at Alive.
+func (f Fleet) Idle() int { return f.count(func(w Workers) bool { return w.Busy == 0 }) }
+
+// Taking is described at Alive.
+func (f Fleet) Taking() int { return f.count(func(w Workers) bool { return !w.Leaving }) }
+
+func (f Fleet) count(which func(Workers) bool) int {
 	n := 0
 	for _, w := range f.Workers {
-		if w.Busy == 0 {
-			n++
+		if which(w) {
+			n += w.Count
 		}
 	}
 	return n

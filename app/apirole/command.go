@@ -26,7 +26,7 @@ func Command(env app.Env, open app.Opener, specs func(map[string]config.Kind) (*
 	return app.Program{
 		Name:     "api",
 		Short:    "Takes in files over HTTP and commits a job for each",
-		Groups:   []string{"store", "redis", "blob", "api", "serve"},
+		Groups:   []string{"store", "redis", "blob", "api", "dispatch", "serve"},
 		Defaults: config.Default(),
 		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
 			takes, err := specs(res.Options.Kinds)

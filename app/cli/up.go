@@ -24,7 +24,7 @@ func upCommand(env app.Env) *cobra.Command {
 		Short: "Run everything in this one process: API, dispatch and worker, with no servers needed",
 		Long: "Run API, dispatch and worker in this process, on SQLite and an in-process Redis.\n" +
 			"Everything lies in the data folder; started again on it, work goes on where it was.",
-		Groups:   []string{"up", "serve"},
+		Groups:   []string{"up", "dispatch", "serve"},
 		Defaults: defaults,
 		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
 			kinds, err := workerrole.Kinds(res.Options.Kinds)
@@ -35,14 +35,13 @@ func upCommand(env app.Env) *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			working, err := workerrole.Services(ctx, res, kinds)
+			working, err := workerrole.Fleet(res, kinds)
 			if err != nil {
 				return nil, err
 			}
 			greet(env.Stderr, addr, res.Options.Data)
-			// No more uploads, then the worker drains, then dispatch stops.
-			services := append([]app.Service{res.DispatchService()}, working...)
-			return append(services, serving...), nil
+			// No more uploads, then the workers drain, then dispatch stops.
+			return append([]app.Service{res.DispatchService(), working}, serving...), nil
 		},
 	}.Command(env, embedded.Open)
 }

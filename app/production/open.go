@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/blob/fsblob"
@@ -17,32 +19,40 @@ import (
 
 // Open is an app.Opener.
 func Open(ctx context.Context, program string, opts config.Options, env app.Env) (*app.Resources, error) {
-	if err := check(opts); err != nil {
-		return nil, err
+	return with(ctx, program, opts, env, map[string]string{
+		"database-url": opts.DatabaseURL, "redis-url": opts.RedisURL, "blob-url": opts.BlobURL,
+	}, openStore, openQueue, openBlobs)
+}
+
+// OpenForScaler is an app.Opener for what sees the work but touches no file.
+func OpenForScaler(ctx context.Context, program string, opts config.Options, env app.Env) (*app.Resources, error) {
+	return with(ctx, program, opts, env, map[string]string{
+		"database-url": opts.DatabaseURL, "redis-url": opts.RedisURL,
+	}, openStore, openQueue)
+}
+
+// with finds what is missing before anything is opened, then opens all or nothing.
+func with(ctx context.Context, program string, opts config.Options, env app.Env, needed map[string]string, openers ...func(context.Context, *app.Resources) error) (*app.Resources, error) {
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		if needed[name] == "" {
+			return nil, &app.ExitError{Code: 2, Err: fmt.Errorf("%s is not set: give --%s or %s", name, name, config.EnvName(name))}
+		}
 	}
 	res, err := app.NewResources(program, opts, env)
 	if err != nil {
 		return nil, err
 	}
-	if err := open(ctx, res); err != nil {
-		return nil, errors.Join(err, res.Close())
+	for _, open := range append(openers, registerMetrics) {
+		if err := open(ctx, res); err != nil {
+			return nil, errors.Join(err, res.Close())
+		}
 	}
 	return res, nil
 }
 
-// check finds what is missing before anything is opened.
-func check(opts config.Options) error {
-	for name, value := range map[string]string{
-		"database-url": opts.DatabaseURL, "redis-url": opts.RedisURL, "blob-url": opts.BlobURL,
-	} {
-		if value == "" {
-			return &app.ExitError{Code: 2, Err: fmt.Errorf("%s is not set: give --%s or %s", name, name, config.EnvName(name))}
-		}
-	}
-	return nil
-}
+func registerMetrics(_ context.Context, res *app.Resources) error { return res.RegisterStoreMetrics() }
 
-func open(ctx context.Context, res *app.Resources) error {
+func openStore(ctx context.Context, res *app.Resources) error {
 	opts := res.Options
 	db, err := postgres.Open(ctx, postgres.Options{
 		URL:              opts.DatabaseURL,
@@ -59,16 +69,22 @@ func open(ctx context.Context, res *app.Resources) error {
 	}
 	res.Store = db
 	res.OnClose("the store", db.Close)
+	return nil
+}
 
+func openQueue(_ context.Context, res *app.Resources) error {
 	queue.RouteDriverLogs(res.Log)
-	conn, err := queue.Open(opts.RedisURL)
+	conn, err := queue.Open(res.Options.RedisURL)
 	if err != nil {
 		return fmt.Errorf("redis-url: %w", err)
 	}
 	res.Queue = conn
 	res.OnClose("the connection to Redis", conn.Close)
+	return nil
+}
 
-	dir, err := folder(opts.BlobURL)
+func openBlobs(ctx context.Context, res *app.Resources) error {
+	dir, err := folder(res.Options.BlobURL)
 	if err != nil {
 		return fmt.Errorf("blob-url: %w", err)
 	}
@@ -78,10 +94,7 @@ func open(ctx context.Context, res *app.Resources) error {
 	}
 	res.Blobs = blobs
 	res.OnClose("the blob store", blobs.Close)
-	if err := res.BindBlobs(ctx); err != nil {
-		return err
-	}
-	return res.RegisterStoreMetrics()
+	return res.BindBlobs(ctx)
 }
 
 // folder gives the path of a file:/// URL.

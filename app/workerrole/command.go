@@ -29,7 +29,7 @@ func Command(env app.Env, open app.Opener, kinds func(map[string]config.Kind) (*
 	return app.Program{
 		Name:     "worker",
 		Short:    "Takes jobs and runs their handlers",
-		Groups:   []string{"store", "redis", "blob", "worker", "serve"},
+		Groups:   []string{"store", "redis", "blob", "worker", "dispatch", "serve"},
 		Defaults: config.Default(),
 		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
 			can, err := kinds(res.Options.Kinds)

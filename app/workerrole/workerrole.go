@@ -21,6 +21,15 @@ func Handlers() map[string]jobs.Handler {
 
 // Services makes a worker for the kinds.
 func Services(ctx context.Context, res *app.Resources, kinds *jobs.Kinds) ([]app.Service, error) {
+	w, err := newWorker(ctx, res, kinds, res.Instance(), worker.NewMetrics(res.Registry))
+	if err != nil {
+		return nil, err
+	}
+	return []app.Service{{Name: "worker", Run: w.Run}}, nil
+}
+
+// newWorker makes a worker of that name.
+func newWorker(ctx context.Context, res *app.Resources, kinds *jobs.Kinds, name string, meter *worker.Metrics) (*worker.Worker, error) {
 	opts := res.Options
 	log := res.Log.With("part", "worker")
 	fleet, err := res.Store.Workers(ctx)
@@ -37,12 +46,8 @@ func Services(ctx context.Context, res *app.Resources, kinds *jobs.Kinds) ([]app
 			CheckInterval: interval, DrainTimeout: opts.ShutdownTimeout, Handler: handle, Logger: log,
 		})
 	}
-	w, err := worker.New(res.Store, res.Blobs, kinds, worker.Options{
-		Label: res.Instance(), Version: app.Version(), Slots: opts.Concurrency,
+	return worker.New(res.Store, res.Blobs, kinds, worker.Options{
+		Label: name, Version: app.Version(), Slots: opts.Concurrency,
 		Queues: slices.Sorted(maps.Keys(opts.Queues)), Grace: opts.ShutdownTimeout,
-	}, source, log, worker.NewMetrics(res.Registry))
-	if err != nil {
-		return nil, err
-	}
-	return []app.Service{{Name: "worker", Run: w.Run}}, nil
+	}, source, log, meter)
 }

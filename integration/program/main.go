@@ -18,11 +18,13 @@ import (
 )
 
 func main() {
-	go func() {
-		tether(os.Stdin)
-		os.Exit(3)
-	}()
 	env := app.OSEnv()
+	if _, alone := env.LookupEnv("LEAT_TEST_UNTETHERED"); !alone { // as in a pod, which ends by other means
+		go func() {
+			tether(os.Stdin)
+			os.Exit(3)
+		}()
+	}
 	env.Stdin = nil
 	root := &cobra.Command{Use: "program"}
 	root.AddCommand(

@@ -40,6 +40,8 @@ var imports = map[string][]string{
 	"queue/embedded":      {"jobs", "queue"},
 	"scale/kube":          {"scale"},
 	"scale/local":         {"scale"},
+	"scale/simulate":      {"scale"},
+	"scale/plan":          {},
 
 	// Services know contracts, and no driver.
 	"dispatch":   {"jobs", "store", "queue", "blob"},

@@ -50,13 +50,15 @@ func errorsPage() string {
 
 // programs tells which programs bind a group of options.
 var programs = map[string][]string{
-	"store":  {"api", "worker", "leat migrate"},
-	"redis":  {"api", "worker"},
-	"blob":   {"api", "worker"},
-	"api":    {"api"},
-	"worker": {"worker"},
-	"serve":  {"api", "worker", "leat up"},
-	"up":     {"leat up"},
+	"store":    {"api", "worker", "scaler", "leat migrate"},
+	"redis":    {"api", "worker", "scaler"},
+	"blob":     {"api", "worker"},
+	"api":      {"api"},
+	"worker":   {"worker"},
+	"scaler":   {"scaler"},
+	"serve":    {"api", "worker", "scaler", "leat up"},
+	"dispatch": {"api", "worker", "leat up"},
+	"up":       {"leat up"},
 }
 
 func configurationPage() string {

@@ -1,0 +1,193 @@
+package loop
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/leat-dev/leat/scale"
+	"github.com/leat-dev/leat/store"
+)
+
+const (
+	// cordonFor is how long a worker takes nothing new unless it is told so again: a scaler that
+	// dies leaves none idle for longer.
+	cordonFor = 30 * time.Second
+	// cordonAgain is how often it is told.
+	cordonAgain = 10 * time.Second
+	// emptyBy is how long the others wait for the last of those that are to go.
+	emptyBy = 15 * time.Second
+	// forceAfter is how long an operator's pin, or a budget, waits for busy workers to end before
+	// they are told to drain.
+	forceAfter = time.Minute
+)
+
+// emptying is members that are being emptied, by name.
+type emptying struct {
+	members map[string]*victim
+	since   time.Time
+}
+
+type victim struct {
+	worker   store.Worker
+	cordoned time.Time // when it was last told
+}
+
+func (e *emptying) names() []string {
+	names := make([]string, 0, len(e.members))
+	for name := range e.members {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// shrink empties workers, and gives up those that have said that they are empty: that they take
+// nothing more, and hold nothing.
+func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) (store.Outcome, error) {
+	at, surplus := v.observation.At, d.Current-d.Replicas
+	forced := d.Bound == scale.RulePin || d.Bound == scale.RuleBudget || d.Bound == scale.RuleMax
+	if len(l.leaving.members) == 0 {
+		l.leaving = emptying{members: make(map[string]*victim), since: at}
+	}
+	chosen := l.choose(v.members, surplus, forced, at)
+	if err := l.cordon(ctx, chosen, at); err != nil {
+		return store.ScaleFailed, err
+	}
+	ready := l.empty(chosen, at, forced)
+	waited := at.Sub(l.leaving.since)
+	if len(ready) == 0 || (len(ready) < surplus && waited < emptyBy) {
+		return store.ScalePending, nil
+	}
+	left := make(map[string]time.Duration, len(v.members))
+	for _, m := range v.members {
+		left[m.Name] = time.Duration(m.busy) * longestRun(v.observation)
+	}
+	for _, name := range ready {
+		delete(left, name)
+	}
+	if err := l.target.Shrink(ctx, d.Current-len(ready), ready, left); err != nil {
+		return written(err)
+	}
+	l.meter.shrunk(len(ready))
+	for _, name := range ready {
+		delete(l.leaving.members, name) // its cordon ends by itself, should it stay
+	}
+	l.leaving.since = at
+	return store.ScaleApplied, nil
+}
+
+// choose picks as many members as there are too many: those that are being emptied already, then
+// idle ones, the latest first. Where the number is forced, busy ones follow, those with the least
+// to do first.
+func (l *Loop) choose(members []member, surplus int, forced bool, at time.Time) []member {
+	candidates := slices.DeleteFunc(slices.Clone(members), func(m member) bool {
+		if m.worker == nil {
+			return at.Sub(m.Made) < stuckAfter(l.memory.startDelay()) // it is about to take jobs
+		}
+		return m.busy > 0 && !forced
+	})
+	slices.SortStableFunc(candidates, func(a, b member) int {
+		_, aLeaves := l.leaving.members[a.Name]
+		_, bLeaves := l.leaving.members[b.Name]
+		return cmp.Or(
+			cmp.Compare(a.busy, b.busy),
+			-cmp.Compare(number(aLeaves), number(bLeaves)),
+			-a.Made.Compare(b.Made),
+			cmp.Compare(a.Name, b.Name),
+		)
+	})
+	return candidates[:min(surplus, len(candidates))]
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// stuckAfter is when a replica without a worker is taken for one that will not have any.
+func stuckAfter(delay time.Duration) time.Duration { return max(3*delay, time.Minute) }
+
+// cordon tells the chosen ones to take nothing new, and those that are not chosen any more that
+// they may.
+func (l *Loop) cordon(ctx context.Context, chosen []member, at time.Time) error {
+	wanted := make(map[string]member, len(chosen))
+	for _, m := range chosen {
+		wanted[m.Name] = m
+	}
+	for name, v := range l.leaving.members {
+		if m, ok := wanted[name]; !ok || m.worker == nil || m.worker.ID != v.worker.ID {
+			l.uncordon(ctx, name)
+		}
+	}
+	for _, m := range chosen {
+		if m.worker == nil {
+			continue
+		}
+		v := l.leaving.members[m.Name]
+		if v == nil {
+			v = &victim{worker: *m.worker}
+			l.leaving.members[m.Name] = v
+		}
+		if at.Sub(v.cordoned) < cordonAgain {
+			continue
+		}
+		err := l.store.Cordon(ctx, m.worker.ID, cordonFor)
+		if errors.Is(err, store.ErrWorkerGone) {
+			continue // the next look will not find it
+		}
+		if err != nil {
+			return fmt.Errorf("cordon %s: %w", m.Name, err)
+		}
+		v.cordoned = at
+	}
+	return nil
+}
+
+// empty names those of the chosen that hold nothing and will take nothing.
+func (l *Loop) empty(chosen []member, at time.Time, forced bool) []string {
+	var ready []string
+	for _, m := range chosen {
+		switch {
+		case m.worker == nil, m.worker.Cordoned && m.busy == 0:
+			ready = append(ready, m.Name)
+		case forced && at.Sub(l.leaving.since) > forceAfter:
+			ready = append(ready, m.Name)
+		}
+	}
+	return ready
+}
+
+// giveBack lets every worker that was about to be given up take jobs again.
+func (l *Loop) giveBack(ctx context.Context) {
+	if len(l.leaving.members) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.Patience)
+	defer cancel()
+	for name := range l.leaving.members {
+		l.uncordon(ctx, name)
+	}
+}
+
+func (l *Loop) uncordon(ctx context.Context, name string) {
+	v := l.leaving.members[name]
+	delete(l.leaving.members, name)
+	if err := l.store.Cordon(ctx, v.worker.ID, 0); err != nil && !errors.Is(err, store.ErrWorkerGone) {
+		l.log.WarnContext(ctx, "cordon could not be lifted; it ends by itself", "worker", name, "within", cordonFor, "error", err)
+	}
+}
+
+// longestRun is the time that a job of the slowest queue takes, for comparing how much is left.
+func longestRun(o scale.Observation) time.Duration {
+	longest := time.Second
+	for i := range o.Queues {
+		longest = max(longest, o.Queues[i].Held)
+	}
+	return longest
+}
