@@ -16,10 +16,13 @@ FUZZTIME     ?= 10s
 CHAOS_FOR    ?= 5m
 BENCH_ARGS   ?=
 UP_ARGS      ?=
+IMAGE        ?= leat:dev
+CERTS        ?= /etc/ssl/certs/ca-certificates.crt
+E2E_RUN      ?= .
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: verify
 verify: fmt-check tidy build vet lint test ## All that a change must pass
@@ -67,6 +70,31 @@ bench: ## Measure speed and memory against others (BENCH_ARGS)
 .PHONY: chaos
 chaos: ## Upload under faults for CHAOS_FOR (5m) and account for every job
 	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -args -chaos.for=$(CHAOS_FOR)
+
+.PHONY: binaries
+binaries: ## Build the four programs as an image has them, static, into bin/image
+	rm -rf bin/image
+	mkdir -p bin/image/etc/ssl/certs
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o bin/image/ ./cmd/api ./cmd/worker ./cmd/scaler ./cmd/leat
+	install -m 644 $(CERTS) bin/image/etc/ssl/certs/ca-certificates.crt
+	echo 'leat:x:65532:65532:Leat:/:/sbin/nologin' >bin/image/etc/passwd
+
+.PHONY: image
+image: binaries ## Make IMAGE (leat:dev) from them, without reaching an image registry
+	docker build --target prebuilt -t $(IMAGE) .
+
+.PHONY: k8s-check
+k8s-check: ## Check deploy/k8s, and ask the cluster of KUBECONFIG too if it is set
+	go test ./integration/manifests
+	if [ -n "$${KUBECONFIG-}" ]; then deploy/k8s/check; fi
+
+.PHONY: e2e-program
+e2e-program: ## Build the worker with the tests' kinds, for the image of make e2e
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -o bin/ ./integration/program
+
+.PHONY: e2e
+e2e: ## Scale real workers on the cluster of KUBECONFIG, which has the image local/leat:e2e (E2E_RUN)
+	go test ./integration/cluster -run '$(E2E_RUN)' -count=1 -v -timeout 0 -args -e2e
 
 .PHONY: vuln
 vuln: $(GOVULNCHECK) ## Look for known vulnerabilities (needs the network)

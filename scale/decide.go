@@ -25,7 +25,6 @@ func Decide(p Policy, o Observation, h History) Decision {
 	d.steady(p, h)
 	d.ceil(RuleSchedule)
 	d.ceil(RuleBudget)
-	d.spare(o.Fleet)
 	return d.named()
 }
 
@@ -113,14 +112,6 @@ func (d *Decision) steady(p Policy, h History) {
 	to, steps := p.Behavior.Normalize(d.At, d.Current, d.Replicas, p.Min, p.Max, asked, h.Changes)
 	d.Steps = append(d.Steps, steps...)
 	d.Replicas = to
-}
-
-// spare gives up no worker that holds a job.
-func (d *Decision) spare(f Fleet) {
-	alive := f.Alive()
-	if keep := min(alive-f.Idle(), f.Replicas); d.Replicas < keep {
-		d.step(RuleBusy, keep, fmt.Sprintf("%d of %d workers hold jobs, and only the others are given up.", keep, alive))
-	}
 }
 
 // named says which rule gave the number.

@@ -108,17 +108,7 @@ func TestPausedQueue(t *testing.T) {
 	o.Queues[0].Paused = true
 	decided(t, depthOnly(), o, scale.History{}, 0, scale.RuleNone)
 	o.Queues[0].Running = 3
-	o.Fleet.Workers = []scale.Workers{{Count: 1, Slots: 10}, {Count: 1, Slots: 10, Busy: 3}}
 	decided(t, depthOnly(), o, scale.History{}, 1, scale.RuleDepth)
-}
-
-// TestP8BusyWorkersStay: however little is asked for, only workers that hold nothing are given up.
-func TestP8BusyWorkersStay(t *testing.T) {
-	t.Parallel()
-	o := waiting(0, 8)
-	o.Queues[0].Running = 5
-	o.Fleet.Workers = []scale.Workers{{Count: 3, Slots: 10}, {Count: 5, Slots: 10, Busy: 1}}
-	decided(t, depthOnly(), o, scale.History{}, 5, scale.RuleBusy)
 }
 
 // TestP8NeverSleepsOnWork: the last replica stays while there is work, or will be soon.
@@ -306,22 +296,17 @@ func TestP9Replay(t *testing.T) {
 	})
 }
 
-// Whatever is seen, the number stays within the bounds, busy workers stay unless there are more than
-// the maximum, and the sums in a decision add up.
+// Whatever is seen, the number stays within the bounds, and the sums in a decision add up.
 func TestInvariants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		p, o := drawPolicy(t), drawObservation(t)
 		d := scale.Decide(p, o, scale.History{})
-		busy := o.Fleet.Alive() - o.Fleet.Idle()
 		if d.Replicas < p.Min && d.Replicas < o.Fleet.Replicas {
 			t.Fatalf("%d is below the minimum of %d", d.Replicas, p.Min)
 		}
-		if d.Replicas > p.Max && d.Replicas > min(busy, o.Fleet.Replicas) {
-			t.Fatalf("%d is above the maximum of %d, and %d are busy", d.Replicas, p.Max, busy)
-		}
-		if d.Replicas < min(busy, o.Fleet.Replicas) {
-			t.Fatalf("%d of %d busy workers are kept", d.Replicas, busy)
+		if d.Replicas > p.Max {
+			t.Fatalf("%d is above the maximum of %d", d.Replicas, p.Max)
 		}
 		at := d.Raw
 		for _, s := range d.Steps {

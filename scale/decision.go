@@ -57,6 +57,5 @@ const (
 	RuleStabilize Rule = "stabilize" // what was asked for lately
 	RuleRate      Rule = "rate"      // change per period
 	RuleBudget    Rule = "budget"    // replica-hours
-	RuleBusy      Rule = "busy"      // only workers that hold nothing are given up
 	RuleNone      Rule = "none"      // nothing asked for any replica
 )

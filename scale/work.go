@@ -35,8 +35,11 @@ const enough = 60
 // tells says whether what happened in a time tells how much work there is: enough happened, and the
 // time is long beside that which a job takes, as how many run at once sways with just that.
 func (w Window) tells(happened int, service float64) bool {
-	return happened >= enough && w.Span.Seconds() >= max(60, 4*service)
+	return happened >= enough && w.long(service)
 }
+
+// long says whether the time is long beside that which a job takes.
+func (w Window) long(service float64) bool { return w.Span.Seconds() >= max(60, 4*service) }
 
 func (w *work) measure() {
 	w.slots = w.seen.Fleet.Slots(w.policy.Slots)
@@ -130,20 +133,27 @@ func (w *work) service() float64 {
 }
 
 // arrivals gives a steady rate, over the shortest time that tells of jobs that take so many seconds, and
-// the latest one, in jobs per second.
+// the latest one, in jobs per second. The steady rate is no higher than what the shorter times still
+// let believe, so that it does not outlast the load; after a long time without any it is none.
 func arrivals(windows []Window, service float64) (slow, fast float64) {
+	most := math.Inf(1)
 	for i, win := range windows {
 		if win.Span <= 0 {
 			continue
 		}
 		n := win.Arrived + win.Retried + win.Lost
-		slow = float64(n) / win.Span.Seconds()
+		rate := float64(n) / win.Span.Seconds()
+		slow = min(rate, most)
 		if i == 0 {
-			fast = slow
+			fast = rate
 		}
-		if win.tells(n, service) {
+		if win.tells(n, service) || n == 0 && win.long(service) {
 			break
 		}
+		// Of a Poisson process that many are seen or fewer, once in fifty times at most, while it has
+		// the rate of this many.
+		many := float64(n) + 2*math.Sqrt(float64(n)) + 4
+		most = min(most, many/win.Span.Seconds())
 	}
 	return slow, fast
 }
@@ -171,10 +181,11 @@ func (w *work) drain(more int) Answer {
 	service := w.service()
 	steady := ceilDiv(w.load+p.Headroom*math.Sqrt(w.load), w.slots)
 
+	stay := f.staying()
 	waiting := w.waiting + float64(more)*service
 	delay := w.delay.Seconds()
 	horizon := max((p.Target - w.age).Seconds(), delay+10)
-	need := waiting + w.held + w.burst*horizon
+	need := waiting + w.held*stay + w.burst*horizon
 	supply := w.supply(horizon, service)
 	soon := 0
 	if w.ready+more > 0 {
@@ -183,7 +194,7 @@ func (w *work) drain(more int) Answer {
 		} else {
 			soon = ceilDiv(need, w.slots*(horizon+service))
 		}
-		soon = min(soon, ceilDiv(float64(w.ready+w.running+more)+w.arrive*delay, w.slots))
+		soon = min(soon, ceilDiv(float64(w.ready+more)+float64(w.running)*stay+w.arrive*delay, w.slots))
 	}
 	return Answer{
 		Rule: RuleDrain, Replicas: max(steady, soon),
@@ -194,6 +205,21 @@ func (w *work) drain(more int) Answer {
 			"need_s": need, "supply_s": supply, "steady": float64(steady), "in_time": float64(soon),
 		},
 	}
+}
+
+// staying is the share of what runs whose workers take more jobs afterwards.
+func (f Fleet) staying() float64 {
+	busy, leaving := 0, 0
+	for _, w := range f.Workers {
+		busy += w.Count * w.Busy
+		if w.Leaving {
+			leaving += w.Count * w.Busy
+		}
+	}
+	if busy == 0 {
+		return 1
+	}
+	return 1 - float64(leaving)/float64(busy)
 }
 
 // coming counts the workers that take jobs, and those that will.

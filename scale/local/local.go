@@ -1,7 +1,7 @@
 // Package local is a fleet inside of this process: each replica is a worker of its own, begun and
 // ended by the same loop that sizes a Deployment.
 //
-// It may import scale/loop.
+// It may import scale.
 package local
 
 import (
@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/leat-dev/leat/scale/loop"
+	"github.com/leat-dev/leat/scale"
 )
 
 // Start makes the worker of that name. What it returns runs until its context ends, and has given
@@ -38,7 +38,7 @@ type Fleet struct {
 }
 
 type replica struct {
-	loop.Member
+	scale.Member
 	stop    context.CancelFunc
 	leaving bool
 }
@@ -78,13 +78,13 @@ func (f *Fleet) Name() string { return f.name }
 var ErrNotRunning = errors.New("the fleet does not run")
 
 // Size tells how many workers there are.
-func (f *Fleet) Size(context.Context) (loop.Size, error) {
+func (f *Fleet) Size(context.Context) (scale.Size, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ctx == nil || f.ctx.Err() != nil {
-		return loop.Size{}, ErrNotRunning
+		return scale.Size{}, ErrNotRunning
 	}
-	size := loop.Size{Replicas: f.wanted}
+	size := scale.Size{Replicas: f.wanted}
 	for _, r := range f.alive {
 		if !r.leaving {
 			size.Members = append(size.Members, r.Member)
@@ -118,7 +118,7 @@ func (f *Fleet) begin(ctx context.Context) error { //nolint:contextcheck // work
 		return err
 	}
 	own, stop := context.WithCancel(f.ctx)
-	r := &replica{Member: loop.Member{Name: name, Made: f.now()}, stop: stop}
+	r := &replica{Member: scale.Member{Name: name, Made: f.now()}, stop: stop}
 	f.alive = append(f.alive, r)
 	f.gone.Go(func() {
 		defer stop()
@@ -154,6 +154,6 @@ func (f *Fleet) Shrink(_ context.Context, replicas int, victims []string, _ map[
 }
 
 // Tell logs, as there is nowhere else to look.
-func (f *Fleet) Tell(ctx context.Context, news loop.News) {
+func (f *Fleet) Tell(ctx context.Context, news scale.News) {
 	f.log.DebugContext(ctx, "fleet", "reason", news.Reason, "message", news.Message)
 }

@@ -108,6 +108,9 @@ func (l *Loop) act(ctx context.Context, v view, d scale.Decision) (store.Outcome
 	switch {
 	case v.sizeErr != nil:
 		return store.ScaleUnchanged, nil // nothing can be written where nothing can be read
+	case v.size.Rival != nil:
+		l.giveBack(ctx)
+		return written(v.size.Rival)
 	case d.Replicas > d.Current:
 		l.giveBack(ctx)
 		return written(l.target.Grow(ctx, d.Replicas))
@@ -122,7 +125,7 @@ func written(err error) (store.Outcome, error) {
 	switch {
 	case err == nil:
 		return store.ScaleApplied, nil
-	case errors.Is(err, ErrRival):
+	case errors.Is(err, scale.ErrRival):
 		return store.ScaleRefused, err
 	}
 	return store.ScaleFailed, err
@@ -134,7 +137,7 @@ func (l *Loop) tell(ctx context.Context, d scale.Decision, outcome store.Outcome
 	switch outcome {
 	case store.ScaleApplied:
 		l.log.InfoContext(ctx, "scaled", attrs...)
-		l.target.Tell(ctx, News{Reason: "Scaled", Message: fmt.Sprintf("From %d to %d replicas: %s", d.Current, d.Replicas, d.Why)})
+		l.target.Tell(ctx, scale.News{Reason: "Scaled", Message: fmt.Sprintf("From %d to %d replicas: %s", d.Current, d.Replicas, d.Why)})
 	case store.ScaleRefused:
 		l.bad(ctx, "ScalingRefused", err)
 	case store.ScaleFailed:
@@ -153,13 +156,13 @@ func (l *Loop) tell(ctx context.Context, d scale.Decision, outcome store.Outcome
 
 // bad tells bad news once, until there are others or none.
 func (l *Loop) bad(ctx context.Context, reason string, err error) {
-	if errors.Is(err, ErrNotLeader) {
+	if errors.Is(err, scale.ErrNotLeader) {
 		l.log.InfoContext(ctx, "no longer the leader")
 		return
 	}
 	if text := reason + err.Error(); l.told != text {
 		l.told = text
 		l.log.WarnContext(ctx, "not scaled", "reason", reason, "error", err)
-		l.target.Tell(ctx, News{Reason: reason, Message: err.Error(), Bad: true})
+		l.target.Tell(ctx, scale.News{Reason: reason, Message: err.Error(), Bad: true})
 	}
 }

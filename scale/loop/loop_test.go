@@ -34,15 +34,16 @@ type world struct {
 	mu sync.Mutex
 
 	ready     int
-	members   []loop.Member
+	members   []scale.Member
 	workers   map[string]*store.Worker // by label
 	wanted    int
 	away      error // of the store
 	unseen    error // of the target
 	refuse    error // of the target's writes
+	rival     error
 	state     store.ScalingState
 	decisions []store.NewDecision
-	news      []loop.News
+	news      []scale.News
 	victims   [][]string
 	cordons   map[string]int // how often
 }
@@ -58,7 +59,7 @@ func newWorld(t *testing.T, replicas int) *world {
 // add makes a replica with an idle worker.
 func (w *world) add() string {
 	name := fmt.Sprintf("pod-%d", len(w.workers)+1)
-	w.members = append(w.members, loop.Member{Name: name, Made: time.Now().Add(-10 * time.Second)})
+	w.members = append(w.members, scale.Member{Name: name, Made: time.Now().Add(-10 * time.Second)})
 	w.workers[name] = &store.Worker{
 		WorkerStatus: store.WorkerStatus{ID: uuid.New(), Label: name, Slots: 10, Free: 10},
 		RegisteredAt: time.Now().Add(-5 * time.Second),
@@ -141,10 +142,10 @@ func (w *world) Cordon(_ context.Context, id uuid.UUID, d time.Duration) error {
 
 func (w *world) Name() string { return "worker" }
 
-func (w *world) Size(context.Context) (loop.Size, error) {
+func (w *world) Size(context.Context) (scale.Size, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return loop.Size{Replicas: w.wanted, Members: slices.Clone(w.members)}, w.unseen
+	return scale.Size{Replicas: w.wanted, Members: slices.Clone(w.members), Rival: w.rival}, w.unseen
 }
 
 func (w *world) Grow(_ context.Context, replicas int) error {
@@ -170,7 +171,7 @@ func (w *world) Shrink(_ context.Context, replicas int, victims []string, left m
 		if _, ok := left[name]; ok {
 			w.t.Errorf("%s is empty, and is said to have work left", name)
 		}
-		w.members = slices.DeleteFunc(w.members, func(m loop.Member) bool { return m.Name == name })
+		w.members = slices.DeleteFunc(w.members, func(m scale.Member) bool { return m.Name == name })
 		delete(w.workers, name)
 	}
 	w.wanted = replicas
@@ -178,14 +179,14 @@ func (w *world) Shrink(_ context.Context, replicas int, victims []string, left m
 	return nil
 }
 
-func (w *world) Tell(_ context.Context, news loop.News) {
+func (w *world) Tell(_ context.Context, news scale.News) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.news = append(w.news, news)
 }
 
 // told, recorded and worker are copies of what there is by now.
-func (w *world) told() []loop.News {
+func (w *world) told() []scale.News {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.news)
@@ -329,6 +330,34 @@ func TestP8OnlyEmptyWorkersGo(t *testing.T) {
 	})
 }
 
+// Where too few are idle, those with the least to do take nothing more, and go once they are done.
+func TestP8BusyWorkersGoWhenTheyAreDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.ready = 10
+		for name, runs := range map[string]int{"pod-1": 1, "pod-2": 5, "pod-3": 2} {
+			w.workers[name].Runs = make([]store.RunRef, runs)
+		}
+		stop := begin(t, w, perTen())
+		defer stop()
+		after(w, 5*time.Minute)
+		if _, detail := w.latest(); w.size() != 3 || !slices.Equal(detail.Leaving, []string{"pod-1", "pod-3"}) {
+			t.Fatalf("%d replicas, leaving %v, want to wait for pod-1 and pod-3", w.size(), detail.Leaving)
+		}
+		w.set(func() { w.workers["pod-1"].Runs = nil })
+		after(w, 20*time.Second)
+		if w.size() != 2 || w.worker("pod-1") != nil {
+			t.Errorf("%d replicas, want pod-1 gone", w.size())
+		}
+		w.set(func() { w.workers["pod-3"].Runs = nil })
+		after(w, 20*time.Second)
+		if w.size() != 1 || w.worker("pod-2") == nil {
+			t.Errorf("%d replicas, want pod-2 alone", w.size())
+		}
+	})
+}
+
 // A worker that took a job before it heard of the cordon is let be, and another goes instead.
 func TestP8ACordonThatCameTooLate(t *testing.T) {
 	t.Parallel()
@@ -429,7 +458,7 @@ func TestP8BlindHolds(t *testing.T) {
 				if w.size() != 5 {
 					t.Errorf("%d replicas, want the 5 that there were", w.size())
 				}
-				bad := slices.DeleteFunc(w.told(), func(n loop.News) bool { return !n.Bad })
+				bad := slices.DeleteFunc(w.told(), func(n scale.News) bool { return !n.Bad })
 				if len(bad) != 1 || !strings.Contains(bad[0].Message, errAway.Error()) {
 					t.Errorf("told %+v, want once what is wrong", bad)
 				}
@@ -448,8 +477,8 @@ func TestWritesThatFail(t *testing.T) {
 	t.Parallel()
 	for err, outcome := range map[error]store.Outcome{
 		errAway: store.ScaleFailed,
-		fmt.Errorf("hpa/worker: %w", loop.ErrRival):     store.ScaleRefused,
-		fmt.Errorf("lease lost: %w", loop.ErrNotLeader): store.ScaleFailed,
+		fmt.Errorf("hpa/worker: %w", scale.ErrRival):     store.ScaleRefused,
+		fmt.Errorf("lease lost: %w", scale.ErrNotLeader): store.ScaleFailed,
 	} {
 		t.Run(err.Error(), func(t *testing.T) {
 			t.Parallel()
@@ -469,6 +498,34 @@ func TestWritesThatFail(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestP9RivalIsToldOf: once something else scales the target, nothing is written, whether or not there
+// would be anything to write, and people are told what it is.
+func TestP9RivalIsToldOf(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.ready = 10
+		stop := begin(t, w, perTen())
+		defer stop()
+		w.set(func() { w.rival = fmt.Errorf("%w: hpa", scale.ErrRival) })
+		after(w, 10*time.Second)
+		news := w.told()
+		if d, _ := w.latest(); d.Outcome != store.ScaleRefused || len(news) != 1 || !news[0].Bad || !strings.Contains(news[0].Message, "hpa") {
+			t.Errorf("recorded %s, told %+v", d.Outcome, news)
+		}
+		w.set(func() { w.ready = 100 })
+		after(w, 10*time.Second)
+		if w.size() != 1 {
+			t.Errorf("%d replicas: written beside another", w.size())
+		}
+		w.set(func() { w.rival = nil })
+		after(w, 4*time.Second)
+		if w.size() != 10 {
+			t.Errorf("%d replicas after it has gone", w.size())
+		}
+	})
 }
 
 // What one scaler has learned, the next goes on with: the window in which it may not shrink, too.

@@ -20,14 +20,14 @@ var (
 // view is what one turn has seen.
 type view struct {
 	observation scale.Observation
-	size        Size
+	size        scale.Size
 	sizeErr     error
 	members     []member
 }
 
 // member is a replica and its worker, if it has one.
 type member struct {
-	Member
+	scale.Member
 	worker *store.Worker
 	busy   int
 }
@@ -118,7 +118,7 @@ func queue(q *store.QueueLoad) scale.Queue {
 
 // match finds the worker of each member by its label. A label may have the rows of two processes
 // while one follows the other; the later counts.
-func match(members []Member, workers []store.Worker) []member {
+func match(members []scale.Member, workers []store.Worker) []member {
 	latest := make(map[string]*store.Worker, len(workers))
 	for i := range workers {
 		w := &workers[i]

@@ -53,7 +53,7 @@ func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) (store.Outc
 	if len(l.leaving.members) == 0 {
 		l.leaving = emptying{members: make(map[string]*victim), since: at}
 	}
-	chosen := l.choose(v.members, surplus, forced, at)
+	chosen := l.choose(v.members, surplus, at)
 	if err := l.cordon(ctx, chosen, at); err != nil {
 		return store.ScaleFailed, err
 	}
@@ -80,22 +80,19 @@ func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) (store.Outc
 	return store.ScaleApplied, nil
 }
 
-// choose picks as many members as there are too many: those that are being emptied already, then
-// idle ones, the latest first. Where the number is forced, busy ones follow, those with the least
-// to do first.
-func (l *Loop) choose(members []member, surplus int, forced bool, at time.Time) []member {
+// choose picks as many members as there are too many: idle ones first, then those that are being
+// emptied already, then those with the least to do; the latest first among equals.
+func (l *Loop) choose(members []member, surplus int, at time.Time) []member {
 	candidates := slices.DeleteFunc(slices.Clone(members), func(m member) bool {
-		if m.worker == nil {
-			return at.Sub(m.Made) < stuckAfter(l.memory.startDelay()) // it is about to take jobs
-		}
-		return m.busy > 0 && !forced
+		return m.worker == nil && at.Sub(m.Made) < stuckAfter(l.memory.startDelay()) // it is about to take jobs
 	})
 	slices.SortStableFunc(candidates, func(a, b member) int {
 		_, aLeaves := l.leaving.members[a.Name]
 		_, bLeaves := l.leaving.members[b.Name]
 		return cmp.Or(
-			cmp.Compare(a.busy, b.busy),
+			-cmp.Compare(number(a.busy == 0), number(b.busy == 0)),
 			-cmp.Compare(number(aLeaves), number(bLeaves)),
+			cmp.Compare(a.busy, b.busy),
 			-a.Made.Compare(b.Made),
 			cmp.Compare(a.Name, b.Name),
 		)
