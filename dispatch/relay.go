@@ -60,8 +60,15 @@ func NewRelay(s RelayStore, q Enqueuer, log *slog.Logger, meter *Metrics) *Relay
 // Run keeps delivering until ctx ends. It remembers nothing from one term to the next.
 func (r *Relay) Run(ctx context.Context, fence store.Lease) error {
 	t := relayTerm{Relay: r, fence: fence, delivered: map[uuid.UUID]delivered{}, rooms: map[string]int{}}
+	defer r.meter.behind(0) // the next leader tells its own
+	caughtUp := time.Now()
 	for ctx.Err() == nil {
+		began := time.Now()
 		wait, err := t.tick(ctx)
+		if err == nil {
+			caughtUp = began
+		}
+		r.meter.behind(time.Since(caughtUp))
 		if errors.Is(err, store.ErrLeaseLost) {
 			return err
 		}

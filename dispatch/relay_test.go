@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/leat-dev/leat/dispatch"
 	"github.com/leat-dev/leat/jobs"
@@ -231,6 +233,48 @@ func TestShortcutTakesOnlyWhatThereIsRoomFor(t *testing.T) {
 		stop()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// TestRelayTellsHowFarBehindItIs: while Redis is away its lag grows, and it is none after that and once
+// another leads.
+func TestRelayTellsHowFarBehindItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, r := &backlog{heads: deliveries("a", 3)}, newRedis()
+		registry := prometheus.NewRegistry()
+		meter := dispatch.NewMetrics(registry)
+		lag := func() float64 {
+			families, err := registry.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "leat_dispatch_lag_seconds" })
+			return families[i].GetMetric()[0].GetGauge().GetValue()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		r.away = true
+		go func() { done <- dispatch.NewRelay(b, r, quiet(), meter).Run(ctx, store.Lease{}) }()
+		settle(time.Minute)
+		if got := lag(); got < 59 || got > 61 {
+			t.Errorf("after a minute without Redis the lag is %v s", got)
+		}
+		r.set(func() { r.away = false })
+		settle(time.Second)
+		if got := lag(); got > 1 {
+			t.Errorf("with Redis back the lag is %v s", got)
+		}
+		r.set(func() { r.away = true })
+		b.set(func() { b.heads = deliveries("a", 1) })
+		settle(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := lag(); got != 0 {
+			t.Errorf("of one that does not lead any more the lag is %v s", got)
 		}
 	})
 }

@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/store/postgres"
+	"github.com/leat-dev/leat/store/sqlite"
 )
 
 // migrateCommand brings a database's schema up to date, for those who do not let the programs do it
@@ -17,9 +20,9 @@ func migrateCommand(env app.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database's schema up to date",
-		Long: "Bring the schema of --database-url up to date, or of --migrate-database-url where\n" +
-			"that is given. Migrations only go forward and are safe while the programs run;\n" +
-			"of several processes that try at once, one migrates and the others wait.",
+		Long: "Bring the schema of --database-url (postgres://… or sqlite:///…) up to date, or of\n" +
+			"--migrate-database-url where that is given. Migrations only go forward and are\n" +
+			"safe while the programs run; of several processes that try at once, one migrates and the others wait.",
 		Args: cobra.NoArgs,
 	}
 	loader := config.Bind(cmd.Flags(), config.Default(), "store")
@@ -35,10 +38,7 @@ func migrateCommand(env app.Env) *cobra.Command {
 		if url == "" {
 			return &app.ExitError{Code: 2, Err: errors.New("database-url is not set: give --database-url or LEAT_DATABASE_URL")}
 		}
-		if err := postgres.Migrate(cmd.Context(), url); err != nil {
-			return err
-		}
-		version, _, err := postgres.Version(cmd.Context(), url)
+		version, err := migrate(cmd.Context(), url)
 		if err != nil {
 			return err
 		}
@@ -46,4 +46,16 @@ func migrateCommand(env app.Env) *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// migrate brings the schema at a URL up to date, and returns its version.
+func migrate(ctx context.Context, url string) (int64, error) {
+	if strings.HasPrefix(url, "sqlite:") {
+		return sqlite.Migrate(ctx, url)
+	}
+	if err := postgres.Migrate(ctx, url); err != nil {
+		return 0, err
+	}
+	version, _, err := postgres.Version(ctx, url)
+	return version, err
 }
