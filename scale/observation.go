@@ -45,6 +45,16 @@ type Window struct {
 	Busy      time.Duration `json:"busy"`    // of all slots together, by attempts that ended
 }
 
+// Spans are the times into the past that an observer gives windows of.
+func Spans() []time.Duration {
+	return []time.Duration{10 * time.Second, 20 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute}
+}
+
+// Horizons are the times ahead within which an observer counts jobs that fall due.
+func Horizons() []time.Duration {
+	return []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute}
+}
+
 // Fleet is the workers, and the resource that makes them.
 type Fleet struct {
 	Replicas int        `json:"replicas"`           // what the resource is told to have

@@ -18,6 +18,8 @@ type work struct {
 	age     time.Duration // of the oldest that waits
 
 	load    float64 // slots that keep up with what arrives: arrivals per second × service time
+	soon    float64 // slots that will be in use, were there enough, once a replica made now takes jobs
+	sway    float64 // variance of that
 	burst   float64 // the same by the latest arrivals
 	waiting float64 // seconds of one slot that those who wait will take
 	held    float64 // seconds of one slot that those who run will still take
@@ -53,8 +55,11 @@ func (w *work) measure() {
 		s := w.serviceOf(q)
 		w.byQueue[q.Name] = s
 		w.running += q.Running
+		stay := math.Exp(-w.delay.Seconds() / s)
+		n := float64(q.Running) * w.seen.Fleet.staying()
 		w.held += float64(q.Running) * s
 		if q.Paused {
+			w.expect(n, 0, stay)
 			continue
 		}
 		w.ready += q.Ready
@@ -64,9 +69,20 @@ func (w *work) measure() {
 		w.waiting += float64(q.Ready) * s
 		slow, fast := arrivals(q.Windows, s)
 		w.load += slow * s
+		w.expect(n+float64(q.Ready), slow*s, stay)
 		w.burst += max(slow, min(fast, 4*slow+5)) * s
 		w.arrive += fast
 	}
+}
+
+// expect adds a queue to what will be in use. Of the jobs that there are now a share stays until then;
+// the others make room for those that arrive. This is M/G/∞ seen a while later, as though service
+// times were exponential: a job that is short beside the while leaves nothing but the load, of which
+// the variance is the load itself, which is the square-root rule; long jobs are mostly those that
+// there are now, and sway little.
+func (w *work) expect(jobs, load, stay float64) {
+	w.soon += jobs*stay + load*(1-stay)
+	w.sway += (jobs*stay + load) * (1 - stay)
 }
 
 // serviceOf is how many seconds a job of the queue takes: busy time by what ended, of the shortest
@@ -179,7 +195,7 @@ func (w *work) depth(more int) Answer {
 func (w *work) drain(more int) Answer {
 	p, f := w.policy.Drain, w.seen.Fleet
 	service := w.service()
-	steady := ceilDiv(w.load+p.Headroom*math.Sqrt(w.load), w.slots)
+	steady := ceilDiv(w.soon+p.Headroom*math.Sqrt(w.sway), w.slots)
 
 	stay := f.staying()
 	waiting := w.waiting + float64(more)*service

@@ -103,3 +103,27 @@ func TestDrainOfLeavingWorkers(t *testing.T) {
 		t.Errorf("%v in time with leavers, %v without", with.Terms, without.Terms)
 	}
 }
+
+// Long jobs are still there when a replica made now is: less is kept free for them than for short ones
+// that are as much work.
+func TestDrainOfLongJobsFollowsWhatRuns(t *testing.T) {
+	t.Parallel()
+	p := drainOnly()
+	o := waiting(0, 15)
+	o.Fleet.StartDelay = 20 * time.Second
+	o.Fleet.Workers = []scale.Workers{{Count: 15, Slots: 1, Busy: 1}}
+	o.Queues[0].Running, o.Queues[0].Held = 15, time.Second
+	o.Queues[0].Windows = steadily(15, time.Second, time.Minute)
+	if a := drained(t, p, o); a.Replicas != 19 { // 15 + √15
+		t.Errorf("%d replicas for jobs of 1 s", a.Replicas)
+	}
+	o.Queues[0].Windows = steadily(0.05, 5*time.Minute, 20*time.Minute)
+	// 15 each stay with a chance of e^(-20/300): 15 + √1.87.
+	if a := drained(t, p, o); a.Replicas != 17 {
+		t.Errorf("%d replicas for jobs of 300 s: %v", a.Replicas, a.Terms)
+	}
+	o.Queues[0].Running = 5
+	if a := drained(t, p, o); a.Replicas > 8 {
+		t.Errorf("%d replicas when 5 run", a.Replicas)
+	}
+}

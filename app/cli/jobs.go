@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leat-dev/leat/api/wire"
-	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/client"
 )
 
@@ -37,7 +36,7 @@ func filterFlags(cmd *cobra.Command) func() (client.Filter, error) {
 			}
 			parsed, err := uuid.Parse(text)
 			if err != nil {
-				return f, &app.ExitError{Code: 2, Err: fmt.Errorf("%q is not an ID", text)}
+				return f, usage("%q is not an ID", text)
 			}
 			*id = parsed
 		}
@@ -175,7 +174,7 @@ func (r *remote) changeCommand(what string) *cobra.Command {
 		}
 		if len(args) == 1 {
 			if f != (client.Filter{}) {
-				return &app.ExitError{Code: 2, Err: fmt.Errorf("give an ID or flags that choose jobs, not both")}
+				return usage("give an ID or flags that choose jobs, not both")
 			}
 			return r.changeOne(cmd, c, what, args[0])
 		}

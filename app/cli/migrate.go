@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -36,7 +35,7 @@ func migrateCommand(env app.Env) *cobra.Command {
 			url = opts.MigrateDatabaseURL
 		}
 		if url == "" {
-			return &app.ExitError{Code: 2, Err: errors.New("database-url is not set: give --database-url or LEAT_DATABASE_URL")}
+			return usage("database-url is not set: give --database-url or LEAT_DATABASE_URL")
 		}
 		version, err := migrate(cmd.Context(), url)
 		if err != nil {

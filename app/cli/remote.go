@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/google/uuid"
@@ -31,7 +32,7 @@ func addRemote(root *cobra.Command, env app.Env) {
 	if !ok || server == "" {
 		server = DefaultServer
 	}
-	for _, cmd := range []*cobra.Command{r.uploadCommand(), r.jobsCommand(), r.queuesCommand(), r.scaleCommand()} {
+	for _, cmd := range []*cobra.Command{r.uploadCommand(), r.jobsCommand(), r.queuesCommand(), r.scaleCommand(), r.planCommand()} {
 		cmd.PersistentFlags().StringVar(&r.server, "server", server, "address of the API, also "+config.EnvName("server"))
 		cmd.PersistentFlags().BoolVar(&r.json, "json", false, "print JSON, one value a line")
 		root.AddCommand(cmd)
@@ -80,7 +81,7 @@ func table(w io.Writer, rows func(line func(cells ...any))) error {
 func parseID(text string) (uuid.UUID, error) {
 	id, err := uuid.Parse(text)
 	if err != nil {
-		return uuid.Nil, &app.ExitError{Code: 2, Err: fmt.Errorf("%q is not a job's ID", text)}
+		return uuid.Nil, usage("%q is not a job's ID", text)
 	}
 	return id, nil
 }
@@ -89,8 +90,27 @@ func parseID(text string) (uuid.UUID, error) {
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return &app.ExitError{Code: 2, Err: fmt.Errorf("%s takes %s", cmd.CommandPath(), what)}
+			return usage("%s takes %s", cmd.CommandPath(), what)
 		}
 		return nil
 	}
+}
+
+// oneOf wants exactly one of the flags to be given.
+func oneOf(cmd *cobra.Command, flags ...string) error {
+	given := 0
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) {
+			given++
+		}
+	}
+	if given != 1 {
+		return usage("%s takes one of --%s", cmd.CommandPath(), strings.Join(flags, ", --"))
+	}
+	return nil
+}
+
+// usage is an error of how the program was called.
+func usage(format string, args ...any) error {
+	return &app.ExitError{Code: 2, Err: fmt.Errorf(format, args...)}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leat-dev/leat/api/wire"
-	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/client"
 	"github.com/leat-dev/leat/scale"
 )
@@ -26,7 +25,7 @@ func (r *remote) scaleCommand() *cobra.Command {
 	long.RunE = func(cmd *cobra.Command, args []string) error {
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n < 0 {
-			return &app.ExitError{Code: 2, Err: fmt.Errorf("%q is not a number of replicas", args[0])}
+			return usage("%q is not a number of replicas", args[0])
 		}
 		return r.steer(cmd, target, func(c *client.Client, name string) (*wire.ScalingCommand, error) {
 			return c.PinScaling(cmd.Context(), name, n, *duration)
@@ -40,7 +39,7 @@ func (r *remote) scaleCommand() *cobra.Command {
 			Use: "status", Short: "List the fleets, with their size and the latest decision", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return r.scalingStatus(cmd) },
 		},
-		&explain, &long,
+		&explain, r.simulateCommand(), &long,
 		r.steering("unpin", "Leave the number to the policies again", &target, (*client.Client).UnpinScaling),
 		r.steering("pause", "Keep the number as it is until resumed", &target, (*client.Client).PauseScaling),
 		r.steering("resume", "Let the policies decide again", &target, (*client.Client).ResumeScaling),
@@ -94,7 +93,7 @@ func onlyTarget(cmd *cobra.Command, c *client.Client) (string, error) {
 	case 1:
 		return targets[0].Name, nil
 	}
-	return "", &app.ExitError{Code: 2, Err: errors.New("there are several fleets: name one with --target")}
+	return "", usage("there are several fleets: name one with --target")
 }
 
 func commandText(paused bool, pin *wire.ScalingPin) string {

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/leat-dev/leat/api/wire"
-	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/client"
 )
 
@@ -50,14 +49,14 @@ func (f uploadFlags) options() (client.UploadOptions, error) {
 	o := client.UploadOptions{Kind: f.kind, Queue: f.queue}
 	if f.params != "" {
 		if !json.Valid([]byte(f.params)) {
-			return o, &app.ExitError{Code: 2, Err: errors.New("--params is not JSON")}
+			return o, usage("--params is not JSON")
 		}
 		o.Params = json.RawMessage(f.params)
 	}
 	if f.runAt != "" {
 		at, err := time.Parse(time.RFC3339, f.runAt)
 		if err != nil {
-			return o, &app.ExitError{Code: 2, Err: fmt.Errorf("--run-at: %w", err)}
+			return o, usage("--run-at: %w", err)
 		}
 		o.RunAt = at
 	}

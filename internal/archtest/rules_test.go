@@ -73,6 +73,7 @@ var libraries = map[string][]string{
 	"k8s.io":                        {"scale/kube"},
 	"github.com/danielgtaylor/huma": {"api"},
 	"github.com/spf13/cobra":        {"app"},
+	"gonum.org/v1/plot":             {"scale/simulate"},
 	"github.com/testcontainers":     {},
 	"github.com/Shopify/toxiproxy":  {},
 	"github.com/stretchr/testify":   {},
@@ -92,8 +93,8 @@ var decoders = []string{
 
 // programs says what a program must not contain, through whatever package.
 var programs = map[string][]string{
-	"cmd/api":    append([]string{"modernc.org/sqlite", "github.com/alicebob/miniredis", "k8s.io", "testing"}, decoders...),
-	"cmd/worker": {"modernc.org/sqlite", "github.com/alicebob/miniredis", "k8s.io", "testing"},
-	"cmd/scaler": {"modernc.org/sqlite", "github.com/alicebob/miniredis", "testing"},
+	"cmd/api":    append([]string{"modernc.org/sqlite", "github.com/alicebob/miniredis", "k8s.io", "gonum.org", "testing"}, decoders...),
+	"cmd/worker": {"modernc.org/sqlite", "github.com/alicebob/miniredis", "k8s.io", "gonum.org", "testing"},
+	"cmd/scaler": {"modernc.org/sqlite", "github.com/alicebob/miniredis", "gonum.org", "testing"},
 	"cmd/leat":   {"testing"},
 }

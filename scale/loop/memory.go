@@ -15,8 +15,8 @@ import (
 
 // memory is what one scaler leaves for the next, in the store.
 type memory struct {
-	History scale.History   `json:"history"`
-	Starts  []time.Duration `json:"starts,omitempty"` // how long the latest replicas took, latest last
+	History scale.History `json:"history"`
+	Starts  scale.Starts  `json:"starts,omitempty"`
 }
 
 // remember reads, once, what the scaler before has left. What cannot be read is given up.
@@ -36,11 +36,8 @@ func (l *Loop) remember(state store.ScalingState) error {
 	return nil
 }
 
-// manyStarts is how many starts are learned from; longestStart is what none is believed to take.
-const (
-	manyStarts   = 50
-	longestStart = 15 * time.Minute
-)
+// longestStart is what no replica is believed to take.
+const longestStart = 15 * time.Minute
 
 // learnStarts notes how long replicas took that have a worker now.
 func (l *Loop) learnStarts(at time.Time, members []member) {
@@ -55,21 +52,9 @@ func (l *Loop) learnStarts(at time.Time, members []member) {
 		if l.born[m.Name] || took < 0 || took > longestStart || at.Sub(m.worker.RegisteredAt) > longestStart {
 			continue
 		}
-		l.memory.Starts = append(l.memory.Starts, took)
+		l.memory.Starts = l.memory.Starts.After(took)
 	}
 	l.born = present
-	if n := len(l.memory.Starts); n > manyStarts {
-		l.memory.Starts = slices.Clone(l.memory.Starts[n-manyStarts:])
-	}
-}
-
-// startDelay is what nine in ten of the latest replicas took; 0 while nothing is known.
-func (m memory) startDelay() time.Duration {
-	if len(m.Starts) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(m.Starts))
-	return sorted[(len(sorted)*9+9)/10-1]
 }
 
 // seasonLength is how far back a forecast that begins looks.

@@ -10,13 +10,6 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-// The times that queues are looked at over: into the past, for rates, and ahead, for jobs that fall
-// due.
-var (
-	spans    = []time.Duration{20 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute}
-	horizons = []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute}
-)
-
 // view is what one turn has seen.
 type view struct {
 	observation scale.Observation
@@ -60,7 +53,8 @@ func (l *Loop) observe(ctx context.Context) view {
 		l.blind(&v, fmt.Errorf("jobs cannot be handed out: %w", err))
 		return v
 	}
-	load, err := l.store.Load(ctx, horizons, spans)
+	horizons := scale.Horizons()
+	load, err := l.store.Load(ctx, horizons, scale.Spans())
 	if err != nil {
 		l.blind(&v, fmt.Errorf("the queues cannot be seen: %w", err))
 		return v
@@ -72,7 +66,7 @@ func (l *Loop) observe(ctx context.Context) view {
 	}
 	for i := range load {
 		if len(l.opts.Queues) == 0 || slices.Contains(l.opts.Queues, load[i].Name) {
-			o.Queues = append(o.Queues, queue(&load[i]))
+			o.Queues = append(o.Queues, queue(&load[i], horizons))
 		}
 	}
 	v.members = match(v.size.Members, workers)
@@ -101,7 +95,7 @@ func command(state store.ScalingState) scale.Command {
 	return c
 }
 
-func queue(q *store.QueueLoad) scale.Queue {
+func queue(q *store.QueueLoad, horizons []time.Duration) scale.Queue {
 	seen := scale.Queue{Name: q.Name, Paused: q.Paused, Ready: q.Ready.N, Running: q.Running.N, Age: q.Age, Held: q.Held}
 	for i, n := range q.Due {
 		if n > 0 {
@@ -156,7 +150,7 @@ func (l *Loop) fleet(f *scale.Fleet, at time.Time, members []member, state store
 		f.Starting = append(f.Starting, scale.Starting{For: age, Replicas: n})
 	}
 	slices.SortFunc(f.Starting, func(a, b scale.Starting) int { return int(a.For - b.For) })
-	f.StartDelay = l.memory.startDelay()
+	f.StartDelay = l.memory.Starts.Delay()
 	if b := l.opts.Policy.Budget; b != nil {
 		f.Spent = map[scale.BudgetPeriod]float64{scale.PerDay: state.Day, scale.PerWeek: state.Week, scale.PerMonth: state.Month}[b.Period]
 	}

@@ -12,19 +12,6 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-const (
-	// cordonFor is how long a worker takes nothing new unless it is told so again: a scaler that
-	// dies leaves none idle for longer.
-	cordonFor = 30 * time.Second
-	// cordonAgain is how often it is told.
-	cordonAgain = 10 * time.Second
-	// emptyBy is how long the others wait for the last of those that are to go.
-	emptyBy = 15 * time.Second
-	// forceAfter is how long an operator's pin, or a budget, waits for busy workers to end before
-	// they are told to drain.
-	forceAfter = time.Minute
-)
-
 // emptying is members that are being emptied, by name.
 type emptying struct {
 	members map[string]*victim
@@ -49,7 +36,6 @@ func (e *emptying) names() []string {
 // nothing more, and hold nothing.
 func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) (store.Outcome, error) {
 	at, surplus := v.observation.At, d.Current-d.Replicas
-	forced := d.Bound == scale.RulePin || d.Bound == scale.RuleBudget || d.Bound == scale.RuleMax
 	if len(l.leaving.members) == 0 {
 		l.leaving = emptying{members: make(map[string]*victim), since: at}
 	}
@@ -57,9 +43,9 @@ func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) (store.Outc
 	if err := l.cordon(ctx, chosen, at); err != nil {
 		return store.ScaleFailed, err
 	}
-	ready := l.empty(chosen, at, forced)
 	waited := at.Sub(l.leaving.since)
-	if len(ready) == 0 || (len(ready) < surplus && waited < emptyBy) {
+	ready := empty(chosen, d.Forces(waited))
+	if !scale.GoNow(len(ready), surplus, waited) {
 		return store.ScalePending, nil
 	}
 	left := make(map[string]time.Duration, len(v.members))
@@ -80,35 +66,22 @@ func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) (store.Outc
 	return store.ScaleApplied, nil
 }
 
-// choose picks as many members as there are too many: idle ones first, then those that are being
-// emptied already, then those with the least to do; the latest first among equals.
+// choose picks as many members as there are too many.
 func (l *Loop) choose(members []member, surplus int, at time.Time) []member {
+	stuck := scale.StuckAfter(l.memory.Starts.Delay())
 	candidates := slices.DeleteFunc(slices.Clone(members), func(m member) bool {
-		return m.worker == nil && at.Sub(m.Made) < stuckAfter(l.memory.startDelay()) // it is about to take jobs
+		return m.worker == nil && at.Sub(m.Made) < stuck // it is about to take jobs
 	})
 	slices.SortStableFunc(candidates, func(a, b member) int {
-		_, aLeaves := l.leaving.members[a.Name]
-		_, bLeaves := l.leaving.members[b.Name]
-		return cmp.Or(
-			-cmp.Compare(number(a.busy == 0), number(b.busy == 0)),
-			-cmp.Compare(number(aLeaves), number(bLeaves)),
-			cmp.Compare(a.busy, b.busy),
-			-a.Made.Compare(b.Made),
-			cmp.Compare(a.Name, b.Name),
-		)
+		return cmp.Or(l.victim(a).Compare(l.victim(b)), cmp.Compare(a.Name, b.Name))
 	})
 	return candidates[:min(surplus, len(candidates))]
 }
 
-func number(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+func (l *Loop) victim(m member) scale.Victim {
+	_, leaving := l.leaving.members[m.Name]
+	return scale.Victim{Busy: m.busy, Leaving: leaving, Made: m.Made}
 }
-
-// stuckAfter is when a replica without a worker is taken for one that will not have any.
-func stuckAfter(delay time.Duration) time.Duration { return max(3*delay, time.Minute) }
 
 // cordon tells the chosen ones to take nothing new, and those that are not chosen any more that
 // they may.
@@ -131,10 +104,10 @@ func (l *Loop) cordon(ctx context.Context, chosen []member, at time.Time) error 
 			v = &victim{worker: *m.worker}
 			l.leaving.members[m.Name] = v
 		}
-		if at.Sub(v.cordoned) < cordonAgain {
+		if at.Sub(v.cordoned) < scale.CordonAgain {
 			continue
 		}
-		err := l.store.Cordon(ctx, m.worker.ID, cordonFor)
+		err := l.store.Cordon(ctx, m.worker.ID, scale.CordonFor)
 		if errors.Is(err, store.ErrWorkerGone) {
 			continue // the next look will not find it
 		}
@@ -146,14 +119,11 @@ func (l *Loop) cordon(ctx context.Context, chosen []member, at time.Time) error 
 	return nil
 }
 
-// empty names those of the chosen that hold nothing and will take nothing.
-func (l *Loop) empty(chosen []member, at time.Time, forced bool) []string {
+// empty names those of the chosen that hold nothing and will take nothing, or all that are forced.
+func empty(chosen []member, forced bool) []string {
 	var ready []string
 	for _, m := range chosen {
-		switch {
-		case m.worker == nil, m.worker.Cordoned && m.busy == 0:
-			ready = append(ready, m.Name)
-		case forced && at.Sub(l.leaving.since) > forceAfter:
+		if m.worker == nil || m.worker.Cordoned && m.busy == 0 || forced {
 			ready = append(ready, m.Name)
 		}
 	}
@@ -176,7 +146,7 @@ func (l *Loop) uncordon(ctx context.Context, name string) {
 	v := l.leaving.members[name]
 	delete(l.leaving.members, name)
 	if err := l.store.Cordon(ctx, v.worker.ID, 0); err != nil && !errors.Is(err, store.ErrWorkerGone) {
-		l.log.WarnContext(ctx, "cordon could not be lifted; it ends by itself", "worker", name, "within", cordonFor, "error", err)
+		l.log.WarnContext(ctx, "cordon could not be lifted; it ends by itself", "worker", name, "within", scale.CordonFor, "error", err)
 	}
 }
 
