@@ -119,6 +119,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: worker}
 spec:
+  replicas: 0 # or there would be one until the scaler has decided
   template:
     spec:
       containers: [{name: worker, command: [/program, worker]}]
@@ -144,16 +145,15 @@ spec:
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.write(overlay, "kustomization.yaml", strings.Replace(string(text), "\npatches:\n", "\npatches:\n  - path: test.yaml\n", 1))
+	c.write(overlay, "kustomization.yaml", strings.Replace(string(text), "\nreplacements:\n", "  - path: test.yaml\n\nreplacements:\n", 1)) // after the others
 	c.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait")
 	c.t.Cleanup(func() {
 		if c.t.Failed() {
-			c.t.Log(c.kubectl("--namespace", namespace, "logs", "deployment/scaler", "--all-pods", "--tail=40"))
+			c.t.Log(c.kubectl("--namespace", namespace, "logs", "--selector=app.kubernetes.io/component=scaler", "--prefix", "--tail=40"))
 		}
 		c.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait")
 	})
 	c.kubectl("apply", "--kustomize", overlay)
-	c.kubectl("--namespace", namespace, "scale", "deployment/worker", "--replicas=0")
 }
 
 func (c *cluster) write(dir, name, text string) {
@@ -211,7 +211,8 @@ func (c *cluster) leader() string {
 	if age > time.Duration(*lease.Spec.LeaseDurationSeconds)*time.Second {
 		return ""
 	}
-	return *lease.Spec.HolderIdentity
+	pod, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_") // and a number of its own behind that
+	return pod
 }
 
 // upload posts n files of the kind at once, over some connections, and returns when all are
@@ -257,8 +258,19 @@ func (c *cluster) onceEach(jobs int) {
 		c.t.Fatal(err)
 	}
 	if succeeded != jobs || attempts != jobs || others != 0 {
-		c.t.Errorf("of %d jobs %d succeeded, in %d runs, %d of which ended otherwise", jobs, succeeded, attempts, others)
+		c.t.Errorf("of %d jobs %d succeeded, in %d runs, %d of which ended otherwise%s", jobs, succeeded, attempts, others, c.unwanted())
 	}
+}
+
+// unwanted tells of the runs that did not succeed.
+func (c *cluster) unwanted() string {
+	var text string
+	err := c.DB().QueryRow(c.t.Context(), `SELECT coalesce(string_agg(format(E'\n%s %s on %s, %s to %s: %s', job_id, outcome, worker_label,
+		started_at, finished_at, coalesce(error_message, '')), ''), '') FROM attempts WHERE outcome <> 'succeeded'`).Scan(&text)
+	if err != nil {
+		return err.Error()
+	}
+	return text
 }
 
 // events are the reasons and messages of the Deployment's Events.

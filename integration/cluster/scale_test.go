@@ -128,8 +128,8 @@ func TestAPIServerAway(t *testing.T) { //nolint:paralleltest // there is one clu
 	c := install(t, perTen)
 	c.upload(30, "work", `{"millis":1000}`)
 	c.until("the fleet grows", 30*time.Second, func() bool { return c.replicas() > 0 })
-	before := c.replicas()
 	c.link.Cut()
+	before := c.replicas()
 	c.upload(100, "work", `{"millis":1000}`)
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if n := c.replicas(); n != before {
@@ -158,8 +158,8 @@ func (c *cluster) bound(rule string) {
 // TestRedisAway: for 30 s; the fleet stays as it is, and goes on afterwards.
 func TestRedisAway(t *testing.T) { //nolint:paralleltest // there is one cluster
 	c := install(t, perTen)
-	c.upload(60, "work", `{"millis":1000}`)
-	c.until("the fleet grows", 30*time.Second, func() bool { return c.replicas() == 6 })
+	c.upload(150, "work", `{"millis":2000}`)
+	c.until("the fleet grows", 30*time.Second, func() bool { return c.replicas() > 0 })
 	c.redis.Stop()
 	c.until("scaling is held", 20*time.Second, func() bool { return c.latest() == "blind" })
 	before := c.replicas()
