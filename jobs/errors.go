@@ -23,6 +23,10 @@ const (
 	CodeMalformed     Code = "malformed"
 	CodeUnsupported   Code = "unsupported"
 	CodeInvalidParams Code = "invalid_params"
+	CodeEncrypted     Code = "encrypted"
+	CodeLimitMemory   Code = "limit_memory"
+	CodeLimitTime     Code = "limit_time"
+	CodeLimitOutput   Code = "limit_output"
 )
 
 // CodeMeaning explains a code to a person.
@@ -47,6 +51,10 @@ func Codes() []CodeMeaning {
 		{CodeMalformed, "The file is not what its type promises: truncated, damaged or hostile.", false},
 		{CodeUnsupported, "The handler cannot work on a file of this type.", false},
 		{CodeInvalidParams, "The job's parameters are not what its kind takes.", false},
+		{CodeEncrypted, "The file is encrypted, and there is no password to be had.", false},
+		{CodeLimitMemory, "Work on the file would take, or took, more memory than the kind allows.", false},
+		{CodeLimitTime, "Work on the file took more processor time than the kind allows.", false},
+		{CodeLimitOutput, "The file makes more of itself than is allowed: pixels, bytes, entries, jobs, or jobs within jobs.", false},
 	}
 }
 

@@ -54,6 +54,18 @@ type Recorder interface {
 	// within a job and pass CheckArtifactName. The artifact appears with the job's success, or
 	// never.
 	Artifact(ctx context.Context, name, mediaType string, content io.Reader) (Artifact, error)
+	// Spawn makes a file of what is read from content until io.EOF, and a job on it: a child of the
+	// run's job, which then waits for it. Both appear with the run's success, or never, so that a run
+	// that is repeated spawns nothing twice. What the job's budget does not allow is refused with a
+	// permanent error of CodeLimitOutput.
+	Spawn(ctx context.Context, child Child, content io.Reader) error
+}
+
+// Child is a job that a run spawns.
+type Child struct {
+	Name   string          // of its file, as CleanName leaves it
+	Kind   string          // Auto when empty
+	Params json.RawMessage // as a sender would give them
 }
 
 // Progress reports the share of the work that is done, 0 to 1.
@@ -62,6 +74,11 @@ func (r *Run) Progress(fraction float64) { r.Recorder.Progress(fraction) }
 // Artifact stores a file that the run made; see Recorder.
 func (r *Run) Artifact(ctx context.Context, name, mediaType string, content io.Reader) (Artifact, error) {
 	return r.Recorder.Artifact(ctx, name, mediaType, content)
+}
+
+// Spawn makes a child of the run's job; see Recorder.
+func (r *Run) Spawn(ctx context.Context, child Child, content io.Reader) error {
+	return r.Recorder.Spawn(ctx, child, content)
 }
 
 // Drained tells whether the worker has been asked to stop. A long run may then finish early with

@@ -55,6 +55,7 @@ func TestDrained(t *testing.T) {
 type recorder struct {
 	fractions []float64
 	artifact  string
+	child     string
 }
 
 func (r *recorder) Progress(fraction float64) { r.fractions = append(r.fractions, fraction) }
@@ -63,6 +64,12 @@ func (r *recorder) Artifact(_ context.Context, name, mediaType string, content i
 	text, err := io.ReadAll(content)
 	r.artifact = name + " " + mediaType + " " + string(text)
 	return jobs.Artifact{Name: name, Size: int64(len(text))}, err
+}
+
+func (r *recorder) Spawn(_ context.Context, child jobs.Child, content io.Reader) error {
+	text, err := io.ReadAll(content)
+	r.child = child.Name + " " + child.Kind + " " + string(text)
+	return err
 }
 
 func TestRunReports(t *testing.T) {
@@ -74,6 +81,9 @@ func TestRunReports(t *testing.T) {
 	artifact, err := run.Artifact(t.Context(), "a.txt", "text/plain", strings.NewReader("content"))
 	if err != nil || artifact.Name != "a.txt" || artifact.Size != 7 {
 		t.Errorf("Artifact = %+v, %v", artifact, err)
+	}
+	if err := run.Spawn(t.Context(), jobs.Child{Name: "b", Kind: "inspect"}, strings.NewReader("more")); err != nil || recorder.child != "b inspect more" {
+		t.Errorf("Spawn = %v, %q", err, recorder.child)
 	}
 	if !slices.Equal(recorder.fractions, []float64{0.25, 1}) || recorder.artifact != "a.txt text/plain content" {
 		t.Errorf("recorded %v and %q", recorder.fractions, recorder.artifact)
