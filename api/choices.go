@@ -153,21 +153,12 @@ func (c *choices) job(a *API, file *store.NewFile) (store.NewJob, error) {
 	if err != nil {
 		return store.NewJob{}, err
 	}
-	queue := c.queue
-	if queue == "" {
-		queue = spec.Queue
+	job := store.JobOf(&spec, params, hash)
+	if c.queue != "" {
+		job.Queue = c.queue
 	}
-	return store.NewJob{
-		ID:               jobs.NewID(),
-		Kind:             spec.Name,
-		KindVersion:      spec.Version,
-		Queue:            queue,
-		Params:           params,
-		ParamsHash:       hash,
-		MaxAttempts:      spec.Retry.MaxAttempts,
-		FailWithChildren: spec.FailWithChildren,
-		RunAt:            c.runAt,
-	}, nil
+	job.RunAt = c.runAt
+	return job, nil
 }
 
 // canonical gives the one form of a kind's parameters, none for a kind that takes none. Most

@@ -40,6 +40,7 @@ type Job struct {
 	Queue       string
 	Params      json.RawMessage // canonical, see Spec.Canonical; nil when the kind takes none
 	ParamsHash  [32]byte        // SHA-256 of Params
+	Budget      *Budget         // what it may spawn, as the job that spawned it left it; nil when none did
 
 	State           State
 	Generation      int // rises whenever the job must be delivered anew; starts at 1

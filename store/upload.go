@@ -57,7 +57,34 @@ type NewJob struct {
 	ParamsHash       [32]byte
 	MaxAttempts      int
 	FailWithChildren bool
-	RunAt            time.Time // not before; zero means now, by the store's clock
+	Budget           *jobs.Budget // of a job that another spawns; nil otherwise
+	RunAt            time.Time    // not before; zero means now, by the store's clock
+}
+
+// JobOf is a job of a kind, with parameters as the kind's spec has put them.
+func JobOf(spec *jobs.Spec, params json.RawMessage, hash [32]byte) NewJob {
+	return NewJob{
+		ID:               jobs.NewID(),
+		Kind:             spec.Name,
+		KindVersion:      spec.Version,
+		Queue:            spec.Queue,
+		Params:           params,
+		ParamsHash:       hash,
+		MaxAttempts:      spec.Retry.MaxAttempts,
+		FailWithChildren: spec.FailWithChildren,
+	}
+}
+
+// BudgetJSON is the budget as it is stored: nil where there is none.
+func (j *NewJob) BudgetJSON() json.RawMessage {
+	if j.Budget == nil {
+		return nil
+	}
+	text, err := json.Marshal(j.Budget)
+	if err != nil {
+		panic("store: a budget that is not JSON: " + err.Error()) // of numbers and a time
+	}
+	return text
 }
 
 // Accepted tells how a job was committed.

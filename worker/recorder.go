@@ -35,11 +35,17 @@ type recorder struct {
 	news      bool // progress that the store has not been told of
 	names     map[string]bool
 	artifacts []store.NewArtifact
+	budget    jobs.Budget // what is left of it
+	children  []store.Upload
 	closed    bool
 }
 
-func newRecorder(w *Worker, job, claim uuid.UUID, cancel context.CancelCauseFunc) *recorder {
-	return &recorder{worker: w, job: job, claim: claim, cancel: cancel, names: map[string]bool{}}
+func newRecorder(w *Worker, job *jobs.Job, claim uuid.UUID, cancel context.CancelCauseFunc) *recorder {
+	budget := jobs.DefaultBudget(time.Now())
+	if job.Budget != nil {
+		budget = *job.Budget
+	}
+	return &recorder{worker: w, job: job.ID, claim: claim, cancel: cancel, names: map[string]bool{}, budget: budget}
 }
 
 // Progress implements jobs.Recorder.
@@ -63,15 +69,13 @@ func (r *recorder) Artifact(ctx context.Context, name, mediaType string, content
 	if err := r.reserve(name); err != nil {
 		return jobs.Artifact{}, err
 	}
-	head, err := io.ReadAll(io.LimitReader(content, inlineArtifact+1))
+	kept, err := r.keep(ctx, content)
 	if err != nil {
-		return jobs.Artifact{}, fmt.Errorf("read artifact %q: %w", name, err)
+		return jobs.Artifact{}, fmt.Errorf("artifact %q: %w", name, err)
 	}
-	made := store.NewArtifact{Artifact: jobs.Artifact{Name: name, MediaType: mediaType}}
-	if len(head) <= inlineArtifact {
-		made.Content, made.Size, made.SHA256 = head, int64(len(head)), sha256.Sum256(head)
-	} else if err := r.put(ctx, &made, io.MultiReader(bytes.NewReader(head), content)); err != nil {
-		return jobs.Artifact{}, fmt.Errorf("store artifact %q: %w", name, err)
+	made := store.NewArtifact{
+		Artifact: jobs.Artifact{Name: name, MediaType: mediaType, Size: kept.size, SHA256: kept.sha256},
+		Content:  kept.content, BlobKey: kept.blobKey, StoredAt: kept.storedAt,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,31 +97,53 @@ func (r *recorder) reserve(name string) error {
 	return nil
 }
 
-func (r *recorder) put(ctx context.Context, made *store.NewArtifact, content io.Reader) error {
-	made.BlobKey = jobs.NewID()
-	err := r.worker.untilAnswered(ctx, "hold a blob", func(ctx context.Context) error {
-		return r.worker.store.HoldBlob(ctx, r.job, r.claim, made.BlobKey)
+// kept is bytes that a run made: in content until the run's end is recorded when they are few, and
+// else durable as a blob.
+type kept struct {
+	content  []byte
+	blobKey  uuid.UUID
+	storedAt time.Time
+	head     []byte // the first of them, as far as they were looked at
+	size     int64
+	sha256   [32]byte
+}
+
+// keep reads content to its end.
+func (r *recorder) keep(ctx context.Context, content io.Reader) (kept, error) {
+	head, err := io.ReadAll(io.LimitReader(content, inlineArtifact+1))
+	if err != nil {
+		return kept{}, fmt.Errorf("read: %w", err)
+	}
+	if len(head) <= inlineArtifact {
+		return kept{content: head, head: head, size: int64(len(head)), sha256: sha256.Sum256(head)}, nil
+	}
+	key := jobs.NewID()
+	err = r.worker.untilAnswered(ctx, "hold a blob", func(ctx context.Context) error {
+		return r.worker.store.HoldBlob(ctx, r.job, r.claim, key)
 	})
 	if errors.Is(err, store.ErrClaimLost) {
 		r.cancel(errLost)
 	}
 	if err != nil {
-		return err
+		return kept{}, fmt.Errorf("store: %w", err)
 	}
-	info, err := r.worker.blobs.Put(ctx, blob.Key(made.BlobKey), content)
+	info, err := r.worker.blobs.Put(ctx, blob.Key(key), io.MultiReader(bytes.NewReader(head), content))
 	if err != nil {
-		return err
+		return kept{}, fmt.Errorf("store: %w", err)
 	}
-	made.Size, made.SHA256, made.StoredAt = info.Size, info.SHA256, time.Now()
-	return nil
+	return kept{blobKey: key, storedAt: time.Now(), head: head, size: info.Size, sha256: info.SHA256}, nil
 }
 
-// close refuses further artifacts and returns those that were made.
-func (r *recorder) close() []store.NewArtifact {
+// close refuses further artifacts and children, and returns those that were made.
+func (r *recorder) close() ([]store.NewArtifact, []store.Upload) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	return r.artifacts
+	share := r.budget.Share(len(r.children))
+	for i := range r.children {
+		r.children[i].Job.Budget = &share
+	}
+	return r.artifacts, r.children
 }
 
 // takeNews returns progress that the store has not been told of.

@@ -214,6 +214,12 @@ func (r *rig) me() *store.Worker {
 // accept commits a job of the kind on the content and returns its delivery.
 func (r *rig) accept(kind string, content []byte) jobs.Delivery {
 	r.t.Helper()
+	return r.acceptWith(kind, content, func(*store.Upload) {})
+}
+
+// acceptWith is accept of an upload that is changed first.
+func (r *rig) acceptWith(kind string, content []byte, change func(*store.Upload)) jobs.Delivery {
+	r.t.Helper()
 	up := store.Upload{
 		File: store.NewFile{
 			ID: jobs.NewID(), Name: "f", Size: int64(len(content)), SHA256: sha256.Sum256(content),
@@ -224,6 +230,7 @@ func (r *rig) accept(kind string, content []byte) jobs.Delivery {
 			Params: []byte("{}"), ParamsHash: sha256.Sum256([]byte("{}")), MaxAttempts: 3,
 		},
 	}
+	change(&up)
 	accepted, err := r.store.Accept(r.t.Context(), tenant, []store.Upload{up})
 	if err != nil {
 		r.t.Fatal(err)

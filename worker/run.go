@@ -51,7 +51,7 @@ func (t *taking) run(c store.Claimed, claim uuid.UUID) {
 	ctx, stop := context.WithTimeoutCause(ctx, spec.Timeout, errTimeout)
 	defer stop()
 	log := t.log.With("job", c.Job.ID, "kind", c.Job.Kind, "attempt", c.Job.Attempt())
-	rec := newRecorder(t.Worker, c.Job.ID, claim, cancel)
+	rec := newRecorder(t.Worker, &c.Job, claim, cancel)
 	t.tally(func() { t.runs[claim] = &running{c.Job.ID, cancel, rec} })
 	log.DebugContext(ctx, "job started", "claim", claim, "size", c.File.Size)
 
@@ -63,7 +63,7 @@ func (t *taking) run(c store.Claimed, claim uuid.UUID) {
 	if !errors.Is(context.Cause(ctx), errLost) {
 		end := judge(ctx, spec, &c.Job, a, t.intake.Err() != nil)
 		end.JobID, end.Claim = c.Job.ID, claim
-		end.Artifacts = rec.close()
+		end.Artifacts, end.Children = rec.close()
 		t.record(end, took, log, &c.Job)
 	}
 	t.tally(func() { delete(t.runs, claim) })

@@ -45,7 +45,7 @@ var imports = map[string][]string{
 
 	// Services know contracts, and no driver.
 	"dispatch":   {"jobs", "store", "queue", "blob"},
-	"worker":     {"jobs", "store", "queue", "blob"},
+	"worker":     {"jobs", "jobs/sniff", "store", "queue", "blob"},
 	"scale/loop": {"scale", "store"},
 	"api":        {"jobs", "jobs/sniff", "jobs/spec", "blob", "store", "api/wire"},
 	"dashboard":  {"store", "api/wire"},
@@ -61,7 +61,7 @@ var imports = map[string][]string{
 var free = []string{"integration", "bench", "internal/testserver", "internal/archtest", "internal/gendocs"}
 
 // suites are the tests that every driver of a contract runs.
-var suites = []string{"store/storetest", "blob/blobtest"}
+var suites = []string{"store/storetest", "blob/blobtest", "jobs/jobtest"}
 
 // libraries says which packages alone may import a library outside of tests.
 var libraries = map[string][]string{

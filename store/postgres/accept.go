@@ -50,7 +50,7 @@ func (s *Store) acceptGroup(ctx context.Context, calls []acceptance) []group.Ver
 // roll-ups gain. A blob that a run held is held no more.
 //
 // The arrays are those of uploadRows, $18 tenants, $19 parents, $20 and $21 arrivals by queue, $22
-// their writer. It answers with the time.
+// their writer, $23 budgets. It answers with the time.
 const acceptSQL = `
 WITH blob AS (
 	INSERT INTO blobs (key) SELECT key FROM unnest($8::uuid[]) b (key) WHERE key <> ` + nilUUID + `
@@ -60,9 +60,9 @@ WITH blob AS (
 	SELECT id, tenant, name, size, sha256, media_type, claimed_type, content, nullif(blob_key, ` + nilUUID + `)
 	FROM unnest($1::uuid[], $18::text[], ` + newFileArrays + `) f (id, tenant, ` + newFile + `)
 ), job AS (
-	INSERT INTO jobs (file_id, tenant, parent_id, run_at, id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children)
+	INSERT INTO jobs (file_id, tenant, parent_id, run_at, id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, budget)
 	SELECT file_id, tenant, nullif(parent_id, ` + nilUUID + `), coalesce(run_at, now()), id, kind, kind_version, queue,
-		params, params_hash, max_attempts, fail_with_children
+		params, params_hash, max_attempts, fail_with_children, budget
 	FROM unnest($1::uuid[], $18::text[], $19::uuid[], ` + newJobArrays + `) j (file_id, tenant, parent_id, ` + newJob + `)
 ), event AS (
 	INSERT INTO events (job_id, seq, tenant, type)

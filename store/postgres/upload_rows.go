@@ -19,8 +19,8 @@ const nilUUID = `'00000000-0000-0000-0000-000000000000'::uuid`
 const (
 	newFileArrays = `$2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::uuid[]`
 	newFile       = `name, size, sha256, media_type, claimed_type, content, blob_key`
-	newJobArrays  = `$9::uuid[], $10::text[], $11::int[], $12::text[], $13::json[], $14::bytea[], $15::int[], $16::bool[], $17::timestamptz[]`
-	newJob        = `id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, run_at`
+	newJobArrays  = `$9::uuid[], $10::text[], $11::int[], $12::text[], $13::json[], $14::bytea[], $15::int[], $16::bool[], $17::timestamptz[], $23::json[]`
+	newJob        = `id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, run_at, budget`
 )
 
 // Arrays of what pgx has no plain slices for. An element of a byteArray that is nil is NULL.
@@ -45,6 +45,7 @@ type uploadRows struct {
 	params, paramsHashes byteArray
 	failWithChildren     []bool
 	runAts               timeArray
+	budgets              byteArray
 
 	tenants []string
 	parents uuidArray
@@ -81,6 +82,7 @@ func (r *uploadRows) addJob(j *store.NewJob) {
 	r.attempts = append(r.attempts, j.MaxAttempts)
 	r.failWithChildren = append(r.failWithChildren, j.FailWithChildren)
 	r.runAts = append(r.runAts, pgtype.Timestamptz{Time: j.RunAt, Valid: !j.RunAt.IsZero()})
+	r.budgets = append(r.budgets, j.BudgetJSON())
 }
 
 // inline gives the content that goes into a row: nil, for NULL, when it is a blob, and else never.
@@ -100,7 +102,7 @@ func (r *uploadRows) args(writer int32) []any {
 	return []any{
 		r.fileIDs, r.names, r.sizes, r.hashes, r.mediaTypes, r.claimedTypes, r.contents, r.blobKeys,
 		r.jobIDs, r.kinds, r.versions, r.queues, r.params, r.paramsHashes, r.attempts, r.failWithChildren, r.runAts,
-		r.tenants, r.parents, queues, arrived, writer,
+		r.tenants, r.parents, queues, arrived, writer, r.budgets,
 	}
 }
 

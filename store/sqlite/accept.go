@@ -56,10 +56,10 @@ func (t *tx) accept(ctx context.Context, tenant jobs.Tenant, parent *record, up 
 	}
 	_, err = t.exec(ctx, `
 		INSERT INTO jobs (id, tenant, file_id, parent_id, kind, kind_version, queue, params, params_hash,
-			fail_with_children, max_attempts, events, run_at, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`,
+			fail_with_children, budget, max_attempts, events, run_at, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`,
 		key(job.ID), string(tenant), key(file.ID), keyOrNull(parentID), job.Kind, job.KindVersion, job.Queue,
-		jsonOrNull(job.Params), job.ParamsHash[:], job.FailWithChildren, job.MaxAttempts, micros(runAt), micros(created))
+		jsonOrNull(job.Params), job.ParamsHash[:], job.FailWithChildren, jsonOrNull(job.BudgetJSON()), job.MaxAttempts, micros(runAt), micros(created))
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("insert job %s: %w", job.ID, err)
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -34,10 +35,11 @@ type record struct {
 const columns = ` j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params_hash,
 	j.fail_with_children, j.state, j.generation, j.cancel_requested, j.failures, j.losses, j.drains,
 	j.runs, j.max_attempts, j.events, j.progress, j.run_at, j.created_at, j.started_at, j.finished_at,
-	j.worker_id, j.worker_label, j.claim, j.alone, j.error_code, j.error_message, j.params, j.result `
+	j.worker_id, j.worker_label, j.claim, j.alone, j.error_code, j.error_message, j.params, j.budget, j.result `
 
 // scan reads columns, and more behind them.
 func (r *record) scan(row scanner, more ...any) error {
+	var budget json.RawMessage
 	targets := []any{
 		intoID{&r.ID},
 		&r.Tenant,
@@ -55,10 +57,15 @@ func (r *record) scan(row scanner, more ...any) error {
 		&r.labelColumn,
 		intoID{&r.claim},
 		&r.alone, &r.code, &r.message,
-		intoRaw(&r.Params), intoRaw(&r.Result),
+		intoRaw(&r.Params), intoRaw(&budget), intoRaw(&r.Result),
 	}
 	if err := row.Scan(append(targets, more...)...); err != nil {
 		return err
+	}
+	if len(budget) > 0 {
+		if err := json.Unmarshal(budget, &r.Budget); err != nil {
+			return fmt.Errorf("read the budget of job %s: %w", r.ID, err)
+		}
 	}
 	r.Progress, r.ProgressKnown = r.progress.Float64, r.progress.Valid
 	r.Error = toError(r.code, r.message)

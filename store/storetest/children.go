@@ -35,7 +35,7 @@ func testChildrenAreJobs(f *fixture) {
 	run := f.claim(id)
 	f.ok(f.s.HoldBlob(f.ctx(), id, run.Claim, blob))
 	children := []store.Upload{
-		upload(inQueue("never-heard-of"), ofKind("image")), upload(later), upload(inBlob(blob)),
+		upload(inQueue("never-heard-of"), ofKind("image"), withBudget), upload(later), upload(inBlob(blob)),
 	}
 	ids := f.spawn(run, children...)
 	for i, child := range ids {
@@ -48,7 +48,7 @@ func testChildrenAreJobs(f *fixture) {
 		}
 		f.equal("child", jobs.Job{
 			ID: child, Tenant: f.tenant, FileID: want.File.ID, ParentID: id, Kind: want.Job.Kind, KindVersion: 1,
-			Queue: want.Job.Queue, Params: job.Params, ParamsHash: want.Job.ParamsHash, State: jobs.Pending,
+			Queue: want.Job.Queue, Params: job.Params, ParamsHash: want.Job.ParamsHash, Budget: want.Job.Budget, State: jobs.Pending,
 			Generation: 1, MaxAttempts: 5, RunAt: runAt, CreatedAt: job.CreatedAt,
 		}, job)
 		f.equal("events of a child", []store.EventType{store.EventAccepted}, f.eventTypes(child))
@@ -66,7 +66,8 @@ func testChildrenAreJobs(f *fixture) {
 		heads[d.JobID] = d.Queue
 	}
 	f.equal("heads", map[uuid.UUID]string{ids[0]: "never-heard-of", ids[2]: jobs.DefaultQueue}, heads)
-	f.claim(ids[0])
+	granted := f.grant(f.request(ids[0]))
+	f.equal("budget that a run is given", children[0].Job.Budget, granted.Job.Budget)
 	f.equal("children", jobs.Children{Pending: 2, Running: 1}, f.job(id).Children)
 }
 

@@ -18,8 +18,11 @@ func inQueue(queue string) option       { return func(u *store.Upload) { u.Job.Q
 func ofKind(kind string) option         { return func(u *store.Upload) { u.Job.Kind = kind } }
 func runAt(at time.Time) option         { return func(u *store.Upload) { u.Job.RunAt = at } }
 func failsWithChildren(u *store.Upload) { u.Job.FailWithChildren = true }
-func later(u *store.Upload)             { u.Job.RunAt = time.Now().Add(time.Hour).Truncate(time.Microsecond) }
-func inBlob(key uuid.UUID) option       { return inBlobSince(key, time.Now()) }
+func withBudget(u *store.Upload) {
+	u.Job.Budget = &jobs.Budget{Depth: 3, Jobs: 4, Bytes: 5 << 40, Until: time.Date(2030, 1, 1, 0, 0, 0, 1000, time.UTC)}
+}
+func later(u *store.Upload)       { u.Job.RunAt = time.Now().Add(time.Hour).Truncate(time.Microsecond) }
+func inBlob(key uuid.UUID) option { return inBlobSince(key, time.Now()) }
 
 func withContent(content []byte) option {
 	return func(u *store.Upload) {

@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- What a job that another has spawned may spawn itself; NULL for one that nobody has spawned.
+ALTER TABLE jobs ADD COLUMN budget json;
