@@ -106,7 +106,8 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
-func retryAfter(err error) (time.Duration, bool) {
+// RetryDelay is the wait that RetryAfter has put into err, if it has.
+func RetryDelay(err error) (time.Duration, bool) {
 	var r *retryAfterError
 	if !errors.As(err, &r) {
 		return 0, false

@@ -62,7 +62,7 @@ func (r Retry) AfterFailure(failures, maxAttempts int, err error, random float64
 	if IsPermanent(err) || failures >= maxAttempts {
 		return RunFailed, 0
 	}
-	if after, ok := retryAfter(err); ok {
+	if after, ok := RetryDelay(err); ok {
 		return RunRetry, after
 	}
 	return RunRetry, r.Delay(failures, random)
