@@ -27,7 +27,7 @@ func upCommand(env app.Env) *cobra.Command {
 		Groups:   []string{"up", "dispatch", "serve"},
 		Defaults: defaults,
 		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
-			kinds, err := workerrole.Kinds(res.Options.Kinds)
+			kinds, err := workerrole.Kinds(res)
 			if err != nil {
 				return nil, err
 			}

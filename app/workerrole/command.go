@@ -12,27 +12,27 @@ import (
 )
 
 // Kinds pairs the kinds that Leat brings, as configured, with their handlers.
-func Kinds(changes map[string]config.Kind) (*jobs.Kinds, error) {
+func Kinds(res *app.Resources) (*jobs.Kinds, error) {
 	specs, err := spec.All()
 	if err != nil {
 		return nil, err
 	}
-	if specs, err = app.Configure(specs, changes); err != nil {
+	if specs, err = app.Configure(specs, res.Options.Kinds); err != nil {
 		return nil, err
 	}
-	return jobs.NewKinds(specs, Handlers())
+	return jobs.NewKinds(specs, Handlers(res))
 }
 
 // Command is the worker program. kinds gives what it can do, as the configuration changes it:
 // Kinds, or a program's own.
-func Command(env app.Env, open app.Opener, kinds func(map[string]config.Kind) (*jobs.Kinds, error)) *cobra.Command {
+func Command(env app.Env, open app.Opener, kinds func(*app.Resources) (*jobs.Kinds, error)) *cobra.Command {
 	return app.Program{
 		Name:     "worker",
 		Short:    "Takes jobs and runs their handlers",
 		Groups:   []string{"store", "redis", "blob", "worker", "dispatch", "serve"},
 		Defaults: config.Default(),
 		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
-			can, err := kinds(res.Options.Kinds)
+			can, err := kinds(res)
 			if err != nil {
 				return nil, err
 			}

@@ -7,9 +7,10 @@ import (
 
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/app/cli"
+	"github.com/leat-dev/leat/app/workerrole"
 )
 
 func main() {
 	env := app.OSEnv()
-	os.Exit(app.Main(cli.Command(env), env, nil))
+	os.Exit(app.Main(cli.Command(env), env, workerrole.Children()))
 }

@@ -11,5 +11,5 @@ import (
 
 func main() {
 	env := app.OSEnv()
-	os.Exit(app.Main(workerrole.Command(env, production.Open, workerrole.Kinds), env, nil))
+	os.Exit(app.Main(workerrole.Command(env, production.Open, workerrole.Kinds), env, workerrole.Children()))
 }

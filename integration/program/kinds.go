@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/app/apirole"
 	"github.com/leat-dev/leat/app/workerrole"
 	"github.com/leat-dev/leat/config"
@@ -85,12 +86,12 @@ func specs(changes map[string]config.Kind) (*jobs.Specs, error) {
 	return withWork(s)
 }
 
-func kinds(changes map[string]config.Kind) (*jobs.Kinds, error) {
-	s, err := specs(changes)
+func kinds(res *app.Resources) (*jobs.Kinds, error) {
+	s, err := specs(res.Options.Kinds)
 	if err != nil {
 		return nil, err
 	}
-	handlers := workerrole.Handlers()
+	handlers := workerrole.Handlers(res)
 	handlers["work"] = jobs.HandlerFunc(doWork)
 	return jobs.NewKinds(s, handlers)
 }

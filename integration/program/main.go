@@ -19,19 +19,30 @@ import (
 
 func main() {
 	env := app.OSEnv()
-	if _, alone := env.LookupEnv("LEAT_TEST_UNTETHERED"); !alone { // as in a pod, which ends by other means
-		go func() {
-			tether(os.Stdin)
-			os.Exit(3)
-		}()
+	if !isChild(env) {
+		tie(env)
+		env.Stdin = nil
 	}
-	env.Stdin = nil
 	root := &cobra.Command{Use: "program"}
 	root.AddCommand(
 		apirole.Command(env, open, specs),
 		workerrole.Command(env, open, kinds),
 	)
-	os.Exit(app.Main(root, env, nil))
+	os.Exit(app.Main(root, env, workerrole.Children()))
+}
+
+// isChild tells a process that a worker has started, whose standard input is the worker's.
+func isChild(env app.Env) bool { return len(env.Args) > 0 && env.Args[0] == app.ChildArg }
+
+// tie ends the process with the test, unless it is in a pod, which ends by other means.
+func tie(env app.Env) {
+	if _, alone := env.LookupEnv("LEAT_TEST_UNTETHERED"); alone {
+		return
+	}
+	go func() {
+		tether(os.Stdin)
+		os.Exit(3)
+	}()
 }
 
 // tether returns when the test that started the process is gone, however that ended: the other end

@@ -44,12 +44,13 @@ var imports = map[string][]string{
 	"scale/plan":          {},
 
 	// Services know contracts, and no driver.
-	"dispatch":   {"jobs", "store", "queue", "blob"},
-	"worker":     {"jobs", "jobs/sniff", "store", "queue", "blob"},
-	"scale/loop": {"scale", "store"},
-	"api":        {"jobs", "jobs/sniff", "jobs/spec", "blob", "store", "api/wire"},
-	"dashboard":  {"store", "api/wire"},
-	"client":     {"api/wire"},
+	"dispatch":       {"jobs", "store", "queue", "blob"},
+	"worker/isolate": {"jobs"},
+	"worker":         {"jobs", "jobs/sniff", "store", "queue", "blob"},
+	"scale/loop":     {"scale", "store"},
+	"api":            {"jobs", "jobs/sniff", "jobs/spec", "blob", "store", "api/wire"},
+	"dashboard":      {"store", "api/wire"},
+	"client":         {"api/wire"},
 
 	// Only app knows everything.
 	"app":   {anything},
