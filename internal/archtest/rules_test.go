@@ -76,6 +76,9 @@ var libraries = map[string][]string{
 	"github.com/danielgtaylor/huma": {"api"},
 	"github.com/spf13/cobra":        {"app"},
 	"gonum.org/v1/plot":             {"scale/simulate"},
+	"golang.org/x/image":            {"jobs/image"},
+	"github.com/HugoSmits86":        {"jobs/image"},
+	"github.com/bep/imagemeta":      {},
 	"github.com/testcontainers":     {},
 	"github.com/Shopify/toxiproxy":  {},
 	"github.com/stretchr/testify":   {},
@@ -87,7 +90,7 @@ var libraries = map[string][]string{
 
 // decoders parse what users upload, which the api only stores.
 var decoders = []string{
-	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta",
+	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta", "github.com/HugoSmits86",
 	"archive/tar", "github.com/mholt/archives", "github.com/wlynxg/chardet",
 	"github.com/parquet-go/parquet-go", "github.com/apache/datasketches-go", "github.com/klippa-app/go-pdfium",
 	module + "/jobs/*",

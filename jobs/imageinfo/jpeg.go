@@ -23,23 +23,28 @@ func readJPEG(image *picture) {
 			return
 		}
 		end := c.Off - 2 + int64(max(binary.BigEndian.Uint16(p), 2))
-		switch {
-		case isSOF(marker) && image.Width == 0:
-			if p, err = c.Take(5); err == nil && c.Off <= end {
-				image.Height = int64(binary.BigEndian.Uint16(p[1:]))
-				image.Width = int64(binary.BigEndian.Uint16(p[3:]))
-				image.Layered = marker&3 == 2
-			}
-		case marker == 0xE1:
-			if p, err = c.Peek(6); err == nil && string(p) == exifPrefix { // not XMP
-				image.orient(c.Off, end)
-			}
-		case marker == 0xE2:
-			image.profile(c, end)
-		}
+		image.readSegment(c, marker, end)
 		if !c.MoveTo(end) {
 			return
 		}
+	}
+}
+
+// readSegment takes what counts of a segment that ends at end.
+func (i *picture) readSegment(c *input.Cursor, marker byte, end int64) {
+	switch {
+	case isSOF(marker) && i.Width == 0:
+		if p, err := c.Take(5); err == nil && c.Off <= end {
+			i.Height = int64(binary.BigEndian.Uint16(p[1:]))
+			i.Width = int64(binary.BigEndian.Uint16(p[3:]))
+			i.Layered = marker&3 == 2
+		}
+	case marker == 0xE1:
+		if p, err := c.Peek(len(exifPrefix)); err == nil && string(p) == exifPrefix { // not XMP
+			i.orient(c.Off, end)
+		}
+	case marker == 0xE2:
+		i.profile(c, end)
 	}
 }
 
