@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"image"
 	"image/color"
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	handler "github.com/leat-dev/leat/jobs/image"
 	"github.com/leat-dev/leat/jobs/jobtest"
@@ -61,13 +64,13 @@ func TestRealColors(t *testing.T) {
 func TestColors(t *testing.T) {
 	t.Parallel()
 	c := color.NRGBA{200, 100, 50, 255}
-	plain := uniform(301, 203, c)
+	plain := uniform(151, 103, c)
 	deep := image.NewNRGBA64(plain.Rect)
 	paletted := image.NewPaletted(plain.Rect, color.Palette{c})
 	gray16 := image.NewGray16(plain.Rect)
 	gray := image.NewGray(plain.Rect)
-	for y := range 203 {
-		for x := range 301 {
+	for y := range 103 {
+		for x := range 151 {
 			deep.SetNRGBA64(x, y, color.NRGBA64{200*257 + 100, 100*257 - 100, 50 * 257, 0xFFFF})
 			gray16.SetGray16(x, y, color.Gray16{90*257 + 90})
 			gray.SetGray(x, y, color.Gray{90})
@@ -100,7 +103,7 @@ func TestColors(t *testing.T) {
 		if strings.Contains(name, "gray") {
 			want = [3]float64{90, 90, 90}
 		}
-		for _, size := range []int{1, 7, 100, 149, 150, 151, 300, 301} {
+		for _, size := range []int{1, 7, 50, 75, 76, 151} {
 			checkMean(t, name, made(t, run(t, name, content, asPNG(size)), "out.png"), want, 2)
 		}
 	}
@@ -152,12 +155,12 @@ func TestTransparency(t *testing.T) {
 // spaces give. What is damaged or of another kind is told, and leaves the colors alone.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
-	adobe := profileOf("Adobe RGB (1998)", adobeRGB(), 2.19921875)
+	adobe := profileOf("Adobe RGB (1998)", adobeRGB(), gamma(2.19921875))
 	tables := strings.Replace(adobe, "gTRC", "A2B0", 1)
 	ink := strings.Replace(adobe, "RGB XYZ ", "CMYKLab ", 1)
 	far := []byte(adobe)
 	binary.BigEndian.PutUint32(far[128+4+4:], 1<<31)
-	dark := profileOf("dark", [3][3]float64{{0.1}, {0, 0.1}, {0, 0, 0.1}}, 1)
+	dark := profileOf("dark", [3][3]float64{{0.1}, {0, 0.1}, {0, 0, 0.1}}, gamma(1))
 	plain := uniform(8, 8, color.NRGBA{100, 150, 50, 255})
 	as := [3]float64{100, 150, 50}
 	for name, c := range map[string]struct {
@@ -166,7 +169,6 @@ func TestProfiles(t *testing.T) {
 		want           [3]float64
 	}{
 		"Adobe RGB":       {iccp(t, adobe), "Adobe RGB (1998)", true, [3]float64{66, 151.4, 33.5}},
-		"gamma 2.2":       {iccp(t, profileOf("gamma 2.2", [3][3]float64{{0.43607, 0.22249, 0.01392}, {0.38515, 0.71687, 0.09708}, {0.14307, 0.06061, 0.71410}}, 2.2)), "gamma 2.2", true, [3]float64{100, 150.6, 46}},
 		"tables":          {iccp(t, tables), "Adobe RGB (1998)", false, as},
 		"CMYK":            {iccp(t, ink), "Adobe RGB (1998)", false, as},
 		"cut":             {iccp(t, adobe[:200]), "unknown", false, as},
@@ -184,4 +186,79 @@ func TestProfiles(t *testing.T) {
 		}
 		checkMean(t, name, made(t, m, "out.png"), c.want, 1.6)
 	}
+}
+
+// All forms of a curve are read, and in all formats that hold profiles: those here say the same, and
+// what sRGB itself says changes nothing.
+func TestCurves(t *testing.T) {
+	t.Parallel()
+	plain := uniform(16, 16, color.NRGBA{100, 150, 50, 255})
+	converted, same := [3]float64{100, 150.6, 46}, [3]float64{100, 150, 50}
+	for name, c := range map[string]struct {
+		curve string
+		want  [3]float64
+	}{
+		"exponent":           {gamma(2.2), converted},
+		"samples":            {samplesOf(2.2, 1024), converted},
+		"formula 0":          {formula(0, 2.2), converted},
+		"formula 1":          {formula(1, 2.2, 1, 0), converted},
+		"formula 2":          {formula(2, 2.2, 1, 0, 0), converted},
+		"formula 3":          {formula(3, 2.2, 1, 0, 0, 0), converted},
+		"formula 4":          {formula(4, 2.2, 1, 0, 0, 0, 0, 0), converted},
+		"sRGB":               {formula(3, 2.4, 1/1.055, 0.055/1.055, 1/12.92, 0.04045), same},
+		"no such formula":    {formula(5, 2.2), same},
+		"too few parameters": {formula(4, 2.2), same},
+		"too few samples":    {samplesOf(2.2, 1024)[:100], same},
+		"no curve":           {"text........", same},
+	} {
+		profile := profileOf("a", sRGB(), c.curve)
+		for format, content := range map[string][]byte{
+			"png":  withChunks(pngOf(t, plain), iccp(t, profile)),
+			"tiff": tiffWithProfile(tiffOf(t, plain), profile),
+			"jpeg": withSegments(jpegOf(t, plain), "\xe2ICC_PROFILE\x00\x01\x02"+profile[:150], "\xe2ICC_PROFILE\x00\x02\x02"+profile[150:]),
+		} {
+			m := run(t, "a", content, asPNG(16))
+			r := jobtest.Decode[handler.Result](t, m)
+			if valid := c.want == converted || name == "sRGB"; r.Profile != "a" || *r.Converted != valid {
+				t.Errorf("%s in %s: %s", name, format, m.Result)
+			}
+			checkMean(t, name+" in "+format, made(t, m, "out.png"), c.want, 1.6)
+		}
+	}
+}
+
+// The quick way, in the planes of a picture, gives what the plain one gives, for every sampling of
+// color. Where the last pixel of color stands for half as many of brightness, they may differ a bit.
+func TestPlanes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		width, height := rapid.IntRange(1, 70).Draw(rt, "width"), rapid.IntRange(1, 70).Draw(rt, "height")
+		ratio := image.YCbCrSubsampleRatio(rapid.IntRange(int(image.YCbCrSubsampleRatio444), int(image.YCbCrSubsampleRatio410)).Draw(rt, "ratio"))
+		m := image.NewYCbCr(image.Rect(0, 0, width, height), ratio)
+		random := rand.New(rand.NewPCG(1, rapid.Uint64().Draw(rt, "seed")))
+		fill := func(p []byte, from, to int) { // within what no conversion cuts off
+			for i := range p {
+				p[i] = byte(from + random.IntN(to-from))
+			}
+		}
+		fill(m.Y, 60, 190)
+		fill(m.Cb, 118, 138)
+		fill(m.Cr, 118, 138)
+		w, h := handler.Fit(width, height, rapid.IntRange(1, 70).Draw(rt, "size"))
+		quick, err := handler.Scaled(t.Context(), m, w, h, true)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		plain, err := handler.Scaled(t.Context(), m, w, h, false)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		most := 1
+		if width%2 != 0 || height%2 != 0 {
+			most = 16
+		}
+		if d := difference(quick, plain); d > most {
+			rt.Fatalf("differs by %d", d)
+		}
+	})
 }

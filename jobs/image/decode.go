@@ -15,6 +15,7 @@ import (
 	"golang.org/x/image/webp"
 
 	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/input"
 )
 
 // readAhead is how much of a file its decoder reads at once, in bytes.
@@ -83,7 +84,7 @@ func (f *file) reader() io.Reader {
 // decode decodes the first picture. It reports the share of the file that it has read, as a share
 // of the whole work.
 func (f *file) decode(report func(float64)) (*shot, error) {
-	m := &meter{r: f.reader(), report: report, total: float64(f.src.Size())}
+	m := &meter{src: f.src, r: f.reader(), report: report}
 	var r io.Reader = m
 	if f.Format == "tiff" {
 		r = m.r
@@ -137,17 +138,22 @@ func isUnsupported(err error) bool {
 // decoding is the share of the work that is reading and decoding, as progress reports it.
 const decoding = 0.75
 
-// meter reports progress by what is read through it.
+// meter reports progress by what is read through it. Decoders read a few kilobytes at a time: where
+// these are many passes over a large picture, it ends them with the run.
 type meter struct {
-	r           io.Reader
-	report      func(float64)
-	done, total float64 // bytes
+	src    *input.Source
+	r      io.Reader
+	report func(float64)
+	done   int64 // bytes
 }
 
 // Read implements io.Reader.
 func (m *meter) Read(p []byte) (int, error) {
+	if err := m.src.Ended(); err != nil {
+		return 0, err
+	}
 	n, err := m.r.Read(p)
-	m.done += float64(n)
-	m.report(decoding * min(1, m.done/m.total))
+	m.done += int64(n)
+	m.report(decoding * min(1, float64(m.done)/float64(m.src.Size())))
 	return n, err
 }

@@ -36,7 +36,7 @@ func isUniform(picture *image.NRGBA) bool {
 func uniformWebP(picture *image.NRGBA) []byte {
 	var bits, n uint64
 	var data []byte
-	put := func(value uint64, count uint64) {
+	put := func(value, count uint64) {
 		bits |= value << n
 		for n += count; n >= 8; n -= 8 {
 			data = append(data, byte(bits))

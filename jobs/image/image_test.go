@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -14,10 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	_ "image/gif"
-	_ "image/jpeg"
-	_ "image/png"
 
 	"github.com/bep/imagemeta"
 	"github.com/google/go-cmp/cmp"
@@ -217,7 +216,7 @@ func TestVariantOfVariant(t *testing.T) {
 func TestNoMetadata(t *testing.T) {
 	t.Parallel()
 	m := gradient(31, 17)
-	profile := profileOf(secret, adobeRGB(), 2.2)
+	profile := profileOf(secret, adobeRGB(), gamma(2.2))
 	still := webpOf(t, m)
 	params := `{"variants":[{"name":"a","size":20,"format":"jpeg"},{"name":"b","size":20,"format":"png"},{"name":"c","size":20,"format":"webp"}]}`
 	for name, content := range map[string][]byte{

@@ -151,7 +151,7 @@ func TestTruncated(t *testing.T) {
 			t.Errorf("%s: %v", name, m.Err)
 		}
 		for n := range len(content) - 1 {
-			if n > 200 && n%17 != 0 && n < len(content)-50 {
+			if n > 200 && n%61 != 0 && n < len(content)-50 {
 				continue
 			}
 			switch code := run(t, name, content[:n], "").Code(); {

@@ -2,13 +2,20 @@ package image
 
 import "image"
 
-// evenly tells whether an even number of pixels, both ways, holds whole pixels of color.
-func evenly(ratio image.YCbCrSubsampleRatio) bool {
+// sampling gives how many pixels across and down share one of color, where that is one or two.
+func sampling(ratio image.YCbCrSubsampleRatio) (across, down int, ok bool) {
 	switch ratio {
-	case image.YCbCrSubsampleRatio420, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio440:
-		return true
+	case image.YCbCrSubsampleRatio444:
+		return 1, 1, true
+	case image.YCbCrSubsampleRatio422:
+		return 2, 1, true
+	case image.YCbCrSubsampleRatio440:
+		return 1, 2, true
+	case image.YCbCrSubsampleRatio420:
+		return 2, 2, true
+	default:
+		return 0, 0, false
 	}
-	return false
 }
 
 // plane is one of a picture's planes while squares of it are averaged.
@@ -68,17 +75,9 @@ func (p *plane) share(column, rows int) float32 {
 }
 
 // planarMeans averages squares of a picture that is stored as brightness and two planes of color,
-// and turns only their means into red, green and blue.
+// and turns only their means into red, green and blue. A square must hold whole pixels of color.
 func planarMeans(p *image.YCbCr, c coding, size image.Point, factor, columns int) func([]float32) {
-	across, down := 1, 1
-	switch p.SubsampleRatio {
-	case image.YCbCrSubsampleRatio420:
-		across, down = 2, 2
-	case image.YCbCrSubsampleRatio422:
-		across = 2
-	case image.YCbCrSubsampleRatio440:
-		down = 2
-	}
+	across, down, _ := sampling(p.SubsampleRatio)
 	newPlane := func(pix []byte, stride, across, down int) *plane {
 		return &plane{
 			pix: pix, stride: stride, width: (size.X + across - 1) / across, height: (size.Y + down - 1) / down,

@@ -20,10 +20,11 @@ func reduce(s *shot, width, height int) *reduced {
 	size := s.canvas.Size()
 	factor := max(1, min(maxFactor, size.X/width, size.Y/height))
 	planar, isPlanar := s.picture.(*image.YCbCr)
-	isPlanar = isPlanar && s.opaque && (planar.SubsampleRatio == image.YCbCrSubsampleRatio444 || factor > 1)
-	if isPlanar && planar.SubsampleRatio != image.YCbCrSubsampleRatio444 {
-		factor &^= 1 // so that squares are made of whole pixels of color
-		isPlanar = evenly(planar.SubsampleRatio)
+	if isPlanar {
+		across, down, ok := sampling(planar.SubsampleRatio)
+		if isPlanar = ok && s.opaque && factor >= max(across, down); isPlanar && max(across, down) == 2 {
+			factor &^= 1 // so that squares hold whole pixels of color
+		}
 	}
 	r := &reduced{
 		columns: (size.X + factor - 1) / factor, rows: (size.Y + factor - 1) / factor,

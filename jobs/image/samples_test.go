@@ -167,8 +167,31 @@ func exif(orientation byte) string {
 // secret is in all metadata that the tests write.
 const secret = "48.8584N2.2945E"
 
+// gamma is a tone curve of an exponent.
+func gamma(exponent float64) string {
+	return string(binary.BigEndian.AppendUint16([]byte("curv\x00\x00\x00\x00\x00\x00\x00\x01"), uint16(exponent*256)))
+}
+
+// samplesOf is a tone curve of samples of an exponent.
+func samplesOf(exponent float64, count int) string {
+	out := binary.BigEndian.AppendUint32([]byte("curv\x00\x00\x00\x00"), uint32(count))
+	for i := range count {
+		out = binary.BigEndian.AppendUint16(out, uint16(math.Round(65535*math.Pow(float64(i)/float64(count-1), exponent))))
+	}
+	return string(out)
+}
+
+// formula is a tone curve of one of the kinds that have parameters.
+func formula(kind byte, parameters ...float64) string {
+	out := append([]byte("para\x00\x00\x00\x00\x00"), kind, 0, 0)
+	for _, v := range parameters {
+		out = binary.BigEndian.AppendUint32(out, uint32(int32(math.Round(v*65536))))
+	}
+	return string(out)
+}
+
 // profileOf makes an ICC profile of a matrix and one curve.
-func profileOf(name string, colors [3][3]float64, gamma float64) string {
+func profileOf(name string, colors [3][3]float64, curve string) string {
 	be := binary.BigEndian
 	tags := []struct{ name, content string }{
 		{"desc", "desc\x00\x00\x00\x00\x00\x00\x00" + string([]byte{byte(len(name) + 1)}) + name + "\x00"},
@@ -178,8 +201,7 @@ func profileOf(name string, colors [3][3]float64, gamma float64) string {
 		for _, v := range colors[i] {
 			xyz = be.AppendUint32(xyz, uint32(int32(math.Round(v*65536))))
 		}
-		curve := be.AppendUint16([]byte("curv\x00\x00\x00\x00\x00\x00\x00\x01"), uint16(gamma*256))
-		tags = append(tags, struct{ name, content string }{c + "XYZ", string(xyz)}, struct{ name, content string }{c + "TRC", string(curve)})
+		tags = append(tags, struct{ name, content string }{c + "XYZ", string(xyz)}, struct{ name, content string }{c + "TRC", curve})
 	}
 	out := make([]byte, 128)
 	copy(out[12:], "mntrRGB XYZ ")
@@ -198,6 +220,26 @@ func profileOf(name string, colors [3][3]float64, gamma float64) string {
 // adobeRGB are the colors of Adobe RGB, for D50.
 func adobeRGB() [3][3]float64 {
 	return [3][3]float64{{0.60974, 0.31111, 0.01947}, {0.20528, 0.62567, 0.06087}, {0.14919, 0.06322, 0.74457}}
+}
+
+// sRGB are the colors of sRGB, for D50.
+func sRGB() [3][3]float64 {
+	return [3][3]float64{{0.43607, 0.22249, 0.01392}, {0.38515, 0.71687, 0.09708}, {0.14307, 0.06061, 0.71410}}
+}
+
+// tiffWithProfile gives a TIFF another directory, with a profile.
+func tiffWithProfile(tiff []byte, profile string) []byte {
+	le := binary.LittleEndian
+	at := le.Uint32(tiff[4:])
+	count := le.Uint16(tiff[at:])
+	entries := tiff[at+2:][:12*int(count)]
+	out := bytes.Clone(tiff)
+	le.PutUint32(out[4:], uint32(len(tiff)))
+	out = append(le.AppendUint16(out, count+1), entries...)
+	out = le.AppendUint16(le.AppendUint16(out, 0x8773), 7)
+	out = le.AppendUint32(out, uint32(len(profile)))
+	out = le.AppendUint32(out, uint32(len(out)+8))
+	return append(append(out, 0, 0, 0, 0), profile...)
 }
 
 // iccp is a PNG's chunk with a profile.
@@ -221,7 +263,7 @@ func samples(t testing.TB) map[string][]byte {
 		"a.jpg":         withSegments(jpegOf(t, m), "\xe1Exif\x00\x00"+exif(6)),
 		"cmyk.jpg":      readFile(t, "cmyk.jpg"),
 		"prog.jpg":      readFile(t, "progressive.jpg"),
-		"a.png":         withChunks(pngOf(t, m), iccp(t, profileOf("Adobe RGB", adobeRGB(), 2.2))),
+		"a.png":         withChunks(pngOf(t, m), iccp(t, profileOf("Adobe RGB", adobeRGB(), gamma(2.2)))),
 		"alpha.png":     pngOf(t, uniform(31, 17, color.NRGBA{10, 20, 30, 40})),
 		"a.gif":         gifOf(t, 3),
 		"lossless.webp": still,

@@ -28,16 +28,21 @@ func NewSource(ctx context.Context, input *io.SectionReader) *Source {
 // Err is why the input could not be read, or the cause for which its context ended.
 func (s *Source) Err() error { return s.err }
 
+// Ended is Err, asked anew: a reader that works for long on little of the file calls it at times.
+func (s *Source) Ended() error {
+	if s.err == nil {
+		s.err = context.Cause(s.ctx)
+	}
+	return s.err
+}
+
 // Size is that of the whole file, in bytes.
 func (s *Source) Size() int64 { return s.input.Size() }
 
 // ReadAt implements io.ReaderAt, except that it is not safe for concurrent use.
 func (s *Source) ReadAt(p []byte, off int64) (int, error) {
-	if s.err == nil {
-		s.err = context.Cause(s.ctx)
-	}
-	if s.err != nil {
-		return 0, s.err
+	if err := s.Ended(); err != nil {
+		return 0, err
 	}
 	n, err := s.input.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
