@@ -14,15 +14,17 @@ const anything = "*"
 // it one, as narrow as it can be.
 var imports = map[string][]string{
 	// The core knows nobody.
-	"jobs":       {},
-	"jobs/sniff": {},
-	"jobs/spec":  {"jobs"},
-	"jobs/*":     {"jobs", "jobs/sniff", "jobs/spec", "blob"}, // a handler each
-	"scale":      {},
-	"blob":       {},
-	"config":     {},
-	"telemetry":  {},
-	"api/wire":   {},
+	"jobs":           {},
+	"jobs/sniff":     {},
+	"jobs/input":     {},
+	"jobs/imageinfo": {"jobs/input"},
+	"jobs/spec":      {"jobs"},
+	"jobs/*":         {"jobs", "jobs/sniff", "jobs/input", "jobs/imageinfo", "jobs/spec", "blob"}, // a handler each
+	"scale":          {},
+	"blob":           {},
+	"config":         {},
+	"telemetry":      {},
+	"api/wire":       {},
 
 	// Contracts and the parts that drivers share.
 	"store":       {"jobs"},
@@ -75,6 +77,9 @@ var libraries = map[string][]string{
 	"github.com/danielgtaylor/huma": {"api"},
 	"github.com/spf13/cobra":        {"app"},
 	"gonum.org/v1/plot":             {"scale/simulate"},
+	"golang.org/x/image":            {"jobs/image"},
+	"github.com/HugoSmits86":        {"jobs/image"},
+	"github.com/bep/imagemeta":      {},
 	"github.com/testcontainers":     {},
 	"github.com/Shopify/toxiproxy":  {},
 	"github.com/stretchr/testify":   {},
@@ -86,7 +91,7 @@ var libraries = map[string][]string{
 
 // decoders parse what users upload, which the api only stores.
 var decoders = []string{
-	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta",
+	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta", "github.com/HugoSmits86",
 	"archive/tar", "github.com/mholt/archives", "github.com/wlynxg/chardet",
 	"github.com/parquet-go/parquet-go", "github.com/apache/datasketches-go", "github.com/klippa-app/go-pdfium",
 	module + "/jobs/*",

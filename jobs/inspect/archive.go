@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"math"
+
+	"github.com/leat-dev/leat/jobs/input"
 )
 
 // Archive tells what an archive holds, or how much a compressed file does. Documents that happen
@@ -37,17 +39,17 @@ func (a *Archive) add(size int64) {
 
 // readArchive reads the directory of an archive that is not compressed as a whole. It answers nil
 // for other types; its errors are those of the source.
-func readArchive(src *source, mediaType string) (*Archive, error) {
+func readArchive(src *input.Source, mediaType string) (*Archive, error) {
 	var archive *Archive
 	switch mediaType {
 	case "application/zip":
 		archive = readZIP(src)
 	case "application/x-tar":
 		archive = &Archive{Format: "tar"}
-		archive.readTar(src.whole())
+		archive.readTar(src.Whole())
 	}
-	if src.err != nil {
-		return nil, src.err
+	if src.Err() != nil {
+		return nil, src.Err()
 	}
 	return archive, nil
 }

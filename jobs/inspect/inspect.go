@@ -5,7 +5,7 @@
 // on the file. It decodes no pixels and extracts nothing. Content that is damaged, cut short or
 // hostile makes the answer poorer, never wrong, and fails no job.
 //
-// It imports package jobs and jobs/sniff, and nothing else of Leat.
+// It imports package jobs, jobs/imageinfo, jobs/input and jobs/sniff, and nothing else of Leat.
 package inspect
 
 import (
@@ -15,6 +15,8 @@ import (
 	"io"
 
 	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/imageinfo"
+	"github.com/leat-dev/leat/jobs/input"
 	"github.com/leat-dev/leat/jobs/sniff"
 )
 
@@ -30,6 +32,9 @@ type Result struct {
 	Archive     *Archive `json:"archive,omitempty"`
 }
 
+// Image tells what an image's headers say. An image whose headers cannot be read has none.
+type Image = imageinfo.Image
+
 // New returns the handler of the kind inspect.
 func New() jobs.Handler {
 	return &handler{windows: make(chan struct{}, maxWindows), maxUnpacked: maxUnpacked}
@@ -43,8 +48,8 @@ type handler struct {
 // Handle answers with a *Result. It fails for good when the bytes are not the ones that were
 // uploaded; an error in reading them is tried again.
 func (h *handler) Handle(ctx context.Context, run *jobs.Run) (any, error) {
-	src := &source{ctx: ctx, input: run.Input}
-	head, err := src.head(sniff.Limit)
+	src := input.NewSource(ctx, run.Input)
+	head, err := src.Head(sniff.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -54,15 +59,19 @@ func (h *handler) Handle(ctx context.Context, run *jobs.Run) (any, error) {
 	}
 	result.Extension = sniff.Extension(result.MediaType)
 	unpacker := unpackers()[result.MediaType]
-	meter := &meter{report: run.Progress, total: src.size()}
+	meter := &meter{report: run.Progress, total: src.Size()}
 	if unpacker != nil {
 		meter.total *= 2
 	}
 	if err := result.read(src, meter, head, run.File); err != nil {
 		return nil, err
 	}
-	if result.Image, err = readImage(src, result.MediaType); err != nil {
+	info, err := imageinfo.Read(src, result.MediaType)
+	if err != nil {
 		return nil, err
+	}
+	if info != nil {
+		result.Image = &info.Image
 	}
 	if unpacker != nil {
 		result.Archive, err = h.unpack(ctx, src, meter, unpacker)
@@ -77,7 +86,7 @@ func (h *handler) Handle(ctx context.Context, run *jobs.Run) (any, error) {
 
 // read goes over the whole file once: it hashes it, compares it with what was uploaded, and reads
 // it as text if it is one.
-func (r *Result) read(src *source, meter *meter, head []byte, file jobs.File) error {
+func (r *Result) read(src *input.Source, meter *meter, head []byte, file jobs.File) error {
 	hash := sha256.New()
 	into := []io.Writer{hash, meter}
 	var text *textReader
@@ -85,7 +94,7 @@ func (r *Result) read(src *source, meter *meter, head []byte, file jobs.File) er
 		text = newTextReader(head)
 		into = append(into, text)
 	}
-	size, err := io.CopyBuffer(io.MultiWriter(into...), src.stream(), make([]byte, chunk))
+	size, err := io.CopyBuffer(io.MultiWriter(into...), src.Stream(), make([]byte, chunk))
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/leat-dev/leat/jobs/spec"
 )
 
-// progress keeps what a run reports, and makes no artifacts.
+// progress keeps what a run reports, and makes no artifacts and no jobs.
 type progress struct {
 	mu        sync.Mutex
 	fractions []float64
@@ -34,6 +34,10 @@ func (p *progress) Progress(fraction float64) {
 
 func (*progress) Artifact(context.Context, string, string, io.Reader) (jobs.Artifact, error) {
 	return jobs.Artifact{}, errors.New("inspect makes no artifacts")
+}
+
+func (*progress) Spawn(context.Context, jobs.Child, io.Reader) error {
+	return errors.New("inspect spawns no jobs")
 }
 
 // newRun makes a run on a file with the given content.

@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
 
+	"github.com/leat-dev/leat/jobs/input"
 	"github.com/leat-dev/leat/jobs/sniff"
 )
 
@@ -56,7 +57,7 @@ func unpackers() map[string]*unpacker {
 
 // unpack counts what a compressed file holds. It keeps nothing of it, and stops at a limit: a small
 // file may unpack to far more than anybody wants to wait for.
-func (h *handler) unpack(ctx context.Context, src *source, meter *meter, u *unpacker) (*Archive, error) {
+func (h *handler) unpack(ctx context.Context, src *input.Source, meter *meter, u *unpacker) (*Archive, error) {
 	if u.wide {
 		select {
 		case h.windows <- struct{}{}:
@@ -66,7 +67,7 @@ func (h *handler) unpack(ctx context.Context, src *source, meter *meter, u *unpa
 		}
 	}
 	archive := &Archive{Format: u.format, Entries: 1}
-	unpacked, err := u.open(io.TeeReader(src.whole(), meter))
+	unpacked, err := u.open(io.TeeReader(src.Whole(), meter))
 	if err == nil {
 		err = archive.count(&limited{ctx: ctx, r: unpacked, left: h.maxUnpacked}, u)
 		err = errors.Join(err, unpacked.Close())
@@ -74,8 +75,8 @@ func (h *handler) unpack(ctx context.Context, src *source, meter *meter, u *unpa
 	if ended := context.Cause(ctx); ended != nil {
 		return nil, ended
 	}
-	if src.err != nil {
-		return nil, src.err
+	if src.Err() != nil {
+		return nil, src.Err()
 	}
 	archive.Truncated = archive.Truncated || err != nil // the content's fault, whatever it is
 	return archive, nil
@@ -83,7 +84,7 @@ func (h *handler) unpack(ctx context.Context, src *source, meter *meter, u *unpa
 
 // count reads what was unpacked: as a tar archive if it begins like one.
 func (a *Archive) count(unpacked io.Reader, u *unpacker) error {
-	r := bufio.NewReaderSize(unpacked, windowSize)
+	r := bufio.NewReaderSize(unpacked, input.WindowSize)
 	head, _ := r.Peek(sniff.Limit) // an error comes again behind what is there
 	if sniff.Type(head, "") == "application/x-tar" {
 		*a = Archive{Format: u.tar}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+
+	"github.com/leat-dev/leat/jobs/input"
 )
 
 // The records of a ZIP file: what each starts with, and the length of its fixed part.
@@ -27,7 +29,7 @@ type zipDirectory struct {
 
 // readZIP walks the directory at the end of a ZIP file, entry by entry, so that neither a long one
 // nor a lie about its length costs memory.
-func readZIP(src *source) *Archive {
+func readZIP(src *input.Source) *Archive {
 	archive := &Archive{Format: "zip"}
 	dir, ok := findZIPDirectory(src)
 	c := dir.open(src)
@@ -40,22 +42,22 @@ func readZIP(src *source) *Archive {
 
 // open gives a cursor over the directory's entries. The declared offset is wrong when something was
 // put before the archive; then the directory's size tells where it begins.
-func (d *zipDirectory) open(src *source) *cursor {
-	c := newCursor(src, 0, int64(d.end))
-	if d.off <= d.end && c.moveTo(int64(d.off)) {
-		if p, err := c.peek(len(zipEntry)); err == nil && string(p) == zipEntry {
+func (d *zipDirectory) open(src *input.Source) *input.Cursor {
+	c := input.NewCursor(src, 0, int64(d.end))
+	if d.off <= d.end && c.MoveTo(int64(d.off)) {
+		if p, err := c.Peek(len(zipEntry)); err == nil && string(p) == zipEntry {
 			return c
 		}
 	}
-	if d.size > d.end || !c.moveTo(int64(d.end-d.size)) {
-		c.off = c.end
+	if d.size > d.end || !c.MoveTo(int64(d.end-d.size)) {
+		c.Off = c.End
 	}
 	return c
 }
 
 // nextZIPEntry reads one entry's uncompressed size.
-func nextZIPEntry(c *cursor) (size uint64, ok bool) {
-	p, err := c.take(zipEntrySize)
+func nextZIPEntry(c *input.Cursor) (size uint64, ok bool) {
+	p, err := c.Take(zipEntrySize)
 	if err != nil || string(p[:4]) != zipEntry {
 		return 0, false
 	}
@@ -63,29 +65,29 @@ func nextZIPEntry(c *cursor) (size uint64, ok bool) {
 	name := int64(binary.LittleEndian.Uint16(p[28:]))
 	extra := int64(binary.LittleEndian.Uint16(p[30:]))
 	comment := int64(binary.LittleEndian.Uint16(p[32:]))
-	behind := c.off + name + extra
-	if size == math.MaxUint32 && c.skip(name) {
-		size = zip64Size(c, min(behind, c.end))
+	behind := c.Off + name + extra
+	if size == math.MaxUint32 && c.Skip(name) {
+		size = zip64Size(c, min(behind, c.End))
 	}
-	return size, c.moveTo(behind + comment)
+	return size, c.MoveTo(behind + comment)
 }
 
 // zip64Size looks for an entry's true size in its extra fields, up to end. It is the first number
 // of the field that holds it.
-func zip64Size(c *cursor, end int64) uint64 {
-	for end-c.off >= 4 {
-		p, err := c.take(4)
+func zip64Size(c *input.Cursor, end int64) uint64 {
+	for end-c.Off >= 4 {
+		p, err := c.Take(4)
 		if err != nil {
 			break
 		}
 		id, length := binary.LittleEndian.Uint16(p), int64(binary.LittleEndian.Uint16(p[2:]))
 		if id == 1 {
-			if p, err = c.take(8); err != nil || length < 8 || c.off > end {
+			if p, err = c.Take(8); err != nil || length < 8 || c.Off > end {
 				break
 			}
 			return binary.LittleEndian.Uint64(p)
 		}
-		if !c.skip(length) {
+		if !c.Skip(length) {
 			break
 		}
 	}
@@ -94,9 +96,9 @@ func zip64Size(c *cursor, end int64) uint64 {
 
 // findZIPDirectory reads the record at the file's end, before the comment, or the ZIP64 one that
 // this one stands for.
-func findZIPDirectory(src *source) (dir zipDirectory, ok bool) {
-	start := max(src.size()-zipEndSize-math.MaxUint16, 0)
-	tail := make([]byte, src.size()-start)
+func findZIPDirectory(src *input.Source) (dir zipDirectory, ok bool) {
+	start := max(src.Size()-zipEndSize-math.MaxUint16, 0)
+	tail := make([]byte, src.Size()-start)
 	if n, _ := src.ReadAt(tail, start); n < len(tail) { // the source keeps an error
 		return dir, false
 	}
@@ -117,26 +119,26 @@ func findZIPDirectory(src *source) (dir zipDirectory, ok bool) {
 		end:     uint64(start) + uint64(at),
 		mask:    math.MaxUint16,
 	}
-	dir.read64(newCursor(src, 0, int64(dir.end)))
+	dir.read64(input.NewCursor(src, 0, int64(dir.end)))
 	return dir, true
 }
 
 // read64 replaces what the last record says by what a ZIP64 record before it says, if there is one:
 // where its locator points, or, when something was put before the archive, right before that.
-func (d *zipDirectory) read64(c *cursor) {
-	locator := c.end - zip64LocatorSize
-	if !c.moveTo(locator) {
+func (d *zipDirectory) read64(c *input.Cursor) {
+	locator := c.End - zip64LocatorSize
+	if !c.MoveTo(locator) {
 		return
 	}
-	p, err := c.take(zip64LocatorSize)
+	p, err := c.Take(zip64LocatorSize)
 	if err != nil || string(p[:4]) != zip64Locator {
 		return
 	}
 	for _, at := range []int64{int64(binary.LittleEndian.Uint64(p[8:])), locator - zip64EndSize} {
-		if at < 0 || at > locator-zip64EndSize || !c.moveTo(at) {
+		if at < 0 || at > locator-zip64EndSize || !c.MoveTo(at) {
 			continue
 		}
-		if p, err = c.take(zip64EndSize); err == nil && string(p[:4]) == zip64End {
+		if p, err = c.Take(zip64EndSize); err == nil && string(p[:4]) == zip64End {
 			*d = zipDirectory{
 				entries: binary.LittleEndian.Uint64(p[32:]),
 				size:    binary.LittleEndian.Uint64(p[40:]),

@@ -1,12 +1,17 @@
-package inspect
+package imageinfo
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/leat-dev/leat/jobs/input"
+)
 
 // The tags of a TIFF directory that are read.
 const (
 	tagWidth       = 0x0100
 	tagHeight      = 0x0101
 	tagOrientation = 0x0112
+	tagProfile     = 0x8773
 )
 
 // exifPrefix comes before EXIF data in a JPEG segment, and, by some writers, in a WebP chunk.
@@ -17,18 +22,18 @@ const maxPages = 10_000
 
 // tiff reads a TIFF file. EXIF data is one too, inside of another file.
 type tiff struct {
-	c     *cursor
+	c     *input.Cursor
 	base  int64 // where offsets count from
 	order binary.ByteOrder
 }
 
 // openTIFF reads the header where the cursor stands, and gives the first directory's offset.
-func openTIFF(c *cursor) (t *tiff, first int64, ok bool) {
-	if p, err := c.peek(6); err == nil && string(p) == exifPrefix {
-		c.skip(6)
+func openTIFF(c *input.Cursor) (t *tiff, first int64, ok bool) {
+	if p, err := c.Peek(6); err == nil && string(p) == exifPrefix {
+		c.Skip(6)
 	}
-	t = &tiff{c: c, base: c.off}
-	p, err := c.take(8)
+	t = &tiff{c: c, base: c.Off}
+	p, err := c.Take(8)
 	if err != nil {
 		return nil, 0, false
 	}
@@ -43,42 +48,54 @@ func openTIFF(c *cursor) (t *tiff, first int64, ok bool) {
 	return t, int64(t.order.Uint32(p[4:])), true
 }
 
-// directory calls visit with each number of the directory at an offset. It gives the offset of the
+// entry is one of a directory: a number, or where many bytes are.
+type entry struct {
+	tag   uint16
+	count int64 // of bytes; 1 for a number
+	value int64
+}
+
+// directory calls visit with each number of the directory at an offset, and with each run of bytes. It gives the offset of the
 // next one, 0 after the last, and false when the directory is not all there.
-func (t *tiff) directory(at int64, visit func(tag uint16, value int64)) (next int64, ok bool) {
-	t.c.moveTo(t.base + at)
-	p, err := t.c.take(2)
+func (t *tiff) directory(at int64, visit func(entry)) (next int64, ok bool) {
+	t.c.MoveTo(t.base + at)
+	p, err := t.c.Take(2)
 	if err != nil {
 		return 0, false
 	}
 	for range t.order.Uint16(p) {
-		if p, err = t.c.take(12); err != nil {
+		if p, err = t.c.Take(12); err != nil {
 			return 0, false
 		}
 		tag, kind, count := t.order.Uint16(p), t.order.Uint16(p[2:]), t.order.Uint32(p[4:])
 		switch {
+		case kind == 7 && count > 4:
+			visit(entry{tag, int64(count), int64(t.order.Uint32(p[8:]))})
 		case count != 1:
 		case kind == 3:
-			visit(tag, int64(t.order.Uint16(p[8:])))
+			visit(entry{tag, 1, int64(t.order.Uint16(p[8:]))})
 		case kind == 4:
-			visit(tag, int64(t.order.Uint32(p[8:])))
+			visit(entry{tag, 1, int64(t.order.Uint32(p[8:]))})
 		}
 	}
-	if p, err = t.c.take(4); err != nil {
+	if p, err = t.c.Take(4); err != nil {
 		return 0, true // EXIF writers that need no next directory leave its offset out
 	}
 	return int64(t.order.Uint32(p)), true
 }
 
 // note takes what a directory says of an image.
-func (i *Image) note(tag uint16, value int64) {
+func (i *Info) note(e entry) {
 	switch {
-	case tag == tagWidth:
-		i.Width = value
-	case tag == tagHeight:
-		i.Height = value
-	case tag == tagOrientation && value >= 1 && value <= 8:
-		i.Orientation = int(value)
+	case e.tag == tagProfile && e.count > 1:
+		i.Profile = []Section{{e.value, e.count}}
+	case e.count != 1:
+	case e.tag == tagWidth:
+		i.Width = e.value
+	case e.tag == tagHeight:
+		i.Height = e.value
+	case e.tag == tagOrientation && e.value >= 1 && e.value <= 8:
+		i.Orientation = int(e.value)
 	}
 }
 
@@ -88,11 +105,11 @@ func (i *picture) orient(off, end int64) {
 		return
 	}
 	i.oriented = true
-	t, first, ok := openTIFF(newCursor(i.src, off, min(end, i.src.size())))
+	t, first, ok := openTIFF(input.NewCursor(i.src, off, min(end, i.src.Size())))
 	if !ok {
 		return
 	}
-	var exif Image
+	var exif Info
 	t.directory(first, exif.note)
 	if exif.Orientation != 0 {
 		i.Orientation = exif.Orientation
@@ -101,7 +118,7 @@ func (i *picture) orient(off, end int64) {
 
 // readTIFF reads the first page's directory and counts the others.
 func readTIFF(image *picture) {
-	t, at, ok := openTIFF(image.src.whole())
+	t, at, ok := openTIFF(image.src.Whole())
 	if !ok {
 		return
 	}
@@ -109,7 +126,7 @@ func readTIFF(image *picture) {
 	seen := map[int64]bool{}
 	for ok && at != 0 && !seen[at] && len(seen) < maxPages {
 		seen[at] = true
-		if at, ok = t.directory(at, func(uint16, int64) {}); ok {
+		if at, ok = t.directory(at, func(entry) {}); ok {
 			image.Frames++
 		}
 	}
