@@ -14,15 +14,16 @@ const anything = "*"
 // it one, as narrow as it can be.
 var imports = map[string][]string{
 	// The core knows nobody.
-	"jobs":       {},
-	"jobs/sniff": {},
-	"jobs/spec":  {"jobs"},
-	"jobs/*":     {"jobs", "jobs/sniff", "jobs/spec", "blob"}, // a handler each
-	"scale":      {},
-	"blob":       {},
-	"config":     {},
-	"telemetry":  {},
-	"api/wire":   {},
+	"jobs":        {},
+	"jobs/sniff":  {},
+	"jobs/spec":   {"jobs"},
+	"jobs/zipdir": {},
+	"jobs/*":      {"jobs", "jobs/sniff", "jobs/spec", "jobs/zipdir", "blob"}, // a handler each
+	"scale":       {},
+	"blob":        {},
+	"config":      {},
+	"telemetry":   {},
+	"api/wire":    {},
 
 	// Contracts and the parts that drivers share.
 	"store":       {"jobs"},
