@@ -75,6 +75,9 @@ var libraries = map[string][]string{
 	"github.com/danielgtaylor/huma": {"api"},
 	"github.com/spf13/cobra":        {"app"},
 	"gonum.org/v1/plot":             {"scale/simulate"},
+	"github.com/ulikunitz/xz":       {"jobs/archive"},
+	"github.com/mikelolasagasti/xz": {"jobs/archive", "jobs/inspect"},
+	"github.com/klauspost/compress": {"jobs/archive", "jobs/inspect"},
 	"github.com/testcontainers":     {},
 	"github.com/Shopify/toxiproxy":  {},
 	"github.com/stretchr/testify":   {},
@@ -87,7 +90,7 @@ var libraries = map[string][]string{
 // decoders parse what users upload, which the api only stores.
 var decoders = []string{
 	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta",
-	"archive/tar", "github.com/mholt/archives", "github.com/wlynxg/chardet",
+	"archive/tar", "github.com/mholt/archives", "github.com/ulikunitz/xz", "github.com/mikelolasagasti/xz", "github.com/wlynxg/chardet",
 	"github.com/parquet-go/parquet-go", "github.com/apache/datasketches-go", "github.com/klippa-app/go-pdfium",
 	module + "/jobs/*",
 }
