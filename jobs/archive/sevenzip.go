@@ -69,7 +69,7 @@ func (a *sevenZip) directory() ([]byte, error) {
 }
 
 func (a *sevenZip) unpackDirectory(packed []byte) ([]byte, error) {
-	r := &sevenReader{p: packed}
+	r := &sevenReader{p: packed, most: 1}
 	streams := r.streams()
 	if r.err != nil {
 		return nil, r.err

@@ -33,13 +33,28 @@ const (
 	sevenNames      = 0x11
 	sevenAttributes = 0x15
 	sevenPacked     = 0x17
+	sevenDummy      = 0x19
 )
 
-// sevenReader reads a directory. After its first error it reads zeros. No count in a directory makes
-// it allocate more than a few times what the directory itself has.
+// sevenReader reads a directory. After its first error it reads zeros. What it allocates is bounded by
+// the directory's own length and by the number of files that are allowed, whatever the directory says.
 type sevenReader struct {
-	p   []byte
-	err error
+	p    []byte
+	most int // files, and folders
+	err  error
+}
+
+// sections reads what comes one behind the other, each but the filling at most once, up to its end.
+func (r *sevenReader) sections(read func(id byte)) {
+	var seen [256]bool
+	for id := r.byte(); r.err == nil && id != sevenEnd; id = r.byte() {
+		if seen[id] && id != sevenDummy {
+			r.fail()
+			return
+		}
+		seen[id] = true
+		read(id)
+	}
 }
 
 func (r *sevenReader) fail() {
@@ -98,14 +113,25 @@ func (r *sevenReader) size() uint64 {
 	return v
 }
 
-// count reads how many there are of what takes at least one bit each.
-func (r *sevenReader) count() int {
+// count reads how many there are of what takes at least one bit each, and of which most are allowed.
+func (r *sevenReader) count(most int) int {
 	v := r.number()
-	if v > 8*uint64(len(r.p)) {
+	switch {
+	case v > 8*uint64(len(r.p)):
 		r.fail()
+		return 0
+	case v > uint64(most):
+		r.tooMany()
 		return 0
 	}
 	return int(v)
+}
+
+func (r *sevenReader) tooMany() {
+	if r.err == nil {
+		r.err = jobs.Fail(jobs.CodeLimitOutput, "the archive has more than %d entries", r.most)
+	}
+	r.p = nil
 }
 
 // expect reads the byte that has to be there.
@@ -149,9 +175,9 @@ func (a *sevenZip) parse(directory []byte, maxFiles int) error {
 	if len(directory) == 0 {
 		return nil // an empty archive
 	}
-	r := &sevenReader{p: directory}
+	r := &sevenReader{p: directory, most: maxFiles}
 	r.expect(sevenHeader)
-	for id := r.byte(); r.err == nil && id != sevenEnd; id = r.byte() {
+	r.sections(func(id byte) {
 		switch id {
 		case sevenProperties:
 			for r.byte() != sevenEnd {
@@ -160,32 +186,27 @@ func (a *sevenZip) parse(directory []byte, maxFiles int) error {
 		case sevenMain:
 			a.streams = r.streams()
 		case sevenFiles:
-			a.files = r.files(maxFiles)
+			a.files = r.files()
 		default:
 			r.fail()
 		}
-	}
+	})
 	return r.err
 }
 
 // files reads what the directory says of the files.
-func (r *sevenReader) files(most int) []sevenFile {
-	n := r.count()
-	if n > most {
-		r.err = jobs.Fail(jobs.CodeLimitOutput, "the archive has more than %d entries", most)
-		return nil
-	}
-	files := make([]sevenFile, n)
+func (r *sevenReader) files() []sevenFile {
+	files := make([]sevenFile, r.count(r.most))
 	for i := range files {
 		files[i].stream = true
 	}
-	for id := r.byte(); r.err == nil && id != sevenEnd; id = r.byte() {
+	r.sections(func(id byte) {
 		property := &sevenReader{p: r.take(r.number())}
 		property.file(id, files)
 		if r.err == nil {
 			r.err = property.err
 		}
-	}
+	})
 	return files
 }
 

@@ -18,7 +18,7 @@ func (r *sevenReader) streams() sevenStreams {
 	var packed []uint64
 	var s sevenStreams
 	parts := false
-	for id := r.byte(); r.err == nil && id != sevenEnd; id = r.byte() {
+	r.sections(func(id byte) {
 		switch id {
 		case sevenPackInfo:
 			position, packed = r.packInfo()
@@ -30,7 +30,7 @@ func (r *sevenReader) streams() sevenStreams {
 		default:
 			r.fail()
 		}
-	}
+	})
 	if !parts {
 		for i := range s.folders {
 			s.folders[i].count = 1
@@ -44,21 +44,20 @@ func (r *sevenReader) streams() sevenStreams {
 // packInfo reads where the packed streams begin, and how long each is.
 func (r *sevenReader) packInfo() (position uint64, sizes []uint64) {
 	position = r.size()
-	n := r.count()
-	for id := r.byte(); r.err == nil && id != sevenEnd; id = r.byte() {
+	const each = 4 // of the streams that a folder is made of; 7-Zip makes no more
+	n := r.count(each * r.most)
+	r.sections(func(id byte) {
 		switch id {
 		case sevenSizes:
-			for range n {
-				if sizes = append(sizes, r.size()); r.err != nil {
-					return 0, nil
-				}
+			for i := 0; i < n && r.err == nil; i++ {
+				sizes = append(sizes, r.size())
 			}
 		case sevenSums:
 			r.sums(n, func(int, uint32) {})
 		default:
 			r.fail()
 		}
-	}
+	})
 	return position, sizes
 }
 
@@ -74,7 +73,7 @@ func (r *sevenReader) sums(n int, set func(i int, sum uint32)) {
 // folders reads how each folder is packed.
 func (r *sevenReader) folders() []sevenFolder {
 	r.expect(sevenFolders)
-	n := r.count()
+	n := r.count(r.most)
 	r.expect(0) // not elsewhere
 	var folders []sevenFolder
 	for i := 0; i < n && r.err == nil; i++ {
@@ -86,12 +85,12 @@ func (r *sevenReader) folders() []sevenFolder {
 			folders[i].sizes[j] = r.size()
 		}
 	}
-	for id := r.byte(); r.err == nil && id != sevenEnd; id = r.byte() {
+	r.sections(func(id byte) {
 		if id != sevenSums {
 			r.fail()
 		}
 		r.sums(len(folders), func(i int, sum uint32) { folders[i].sum, folders[i].summed = sum, true })
-	}
+	})
 	return folders
 }
 
@@ -141,32 +140,52 @@ func (r *sevenReader) parts(folders []sevenFolder) {
 	for i := range folders {
 		folders[i].count = 1
 	}
-	id := r.byte()
-	if id == sevenCounts {
-		for i := range folders {
-			folders[i].count = r.count()
-		}
-		id = r.byte()
-	}
-	r.partSizes(folders, id == sevenSizes)
-	if id == sevenSizes {
-		id = r.byte()
-	}
-	for ; r.err == nil && id != sevenEnd; id = r.byte() {
-		if id != sevenSums {
+	counted, sized := false, false
+	r.sections(func(id byte) {
+		switch {
+		case id == sevenCounts && !counted && !sized:
+			counted = true
+			r.counts(folders)
+		case id == sevenSizes && !sized:
+			sized = true
+			r.partSizes(folders, true)
+		case id == sevenSums:
+			if !sized {
+				sized = true
+				r.partSizes(folders, false)
+			}
+			r.partSums(folders)
+		default:
 			r.fail()
-			return
 		}
-		var missing []*sevenPart
-		for i := range folders {
-			for j := range folders[i].parts {
-				if part := &folders[i].parts[j]; !part.summed {
-					missing = append(missing, part)
-				}
+	})
+	if !sized {
+		r.partSizes(folders, false)
+	}
+}
+
+// counts reads how many files are in each folder.
+func (r *sevenReader) counts(folders []sevenFolder) {
+	total := 0
+	for i := 0; i < len(folders) && r.err == nil; i++ {
+		folders[i].count = r.count(r.most)
+		if total += folders[i].count; total > r.most {
+			r.tooMany()
+		}
+	}
+}
+
+// partSums reads the checksums of the files that have none yet.
+func (r *sevenReader) partSums(folders []sevenFolder) {
+	var missing []*sevenPart
+	for i := range folders {
+		for j := range folders[i].parts {
+			if part := &folders[i].parts[j]; !part.summed {
+				missing = append(missing, part)
 			}
 		}
-		r.sums(len(missing), func(i int, sum uint32) { missing[i].sum, missing[i].summed = sum, true })
 	}
+	r.sums(len(missing), func(i int, sum uint32) { missing[i].sum, missing[i].summed = sum, true })
 }
 
 // partSizes reads how long the files in each folder are: each but the last, which takes the rest. The

@@ -113,6 +113,9 @@ func Test7zLies(t *testing.T) {
 		"a window":           {"\x01\x04" + streams("\x01\x23\x03\x01\x01\x05\x5d\xff\xff\xff\xff", big) + files + "\x00", jobs.CodeLimitMemory},
 		"a window, LZMA2":    {"\x01\x04" + streams("\x01\x21\x21\x01\x28", big) + files + "\x00", jobs.CodeLimitMemory},
 		"a packed directory": {"\x17" + streams("\x01\x01\x00", big), jobs.CodeLimitMemory},
+		"a property again":   {"\x01\x05\x01\x10\x00\x10\x00\x00\x00", jobs.CodeMalformed},
+		"many folders":       {"\x01\x04\x07\x0b\xc0\x11\x27\x00" + strings.Repeat("\x01\x00", 10_001), jobs.CodeLimitOutput},
+		"many files":         {"\x01\x05\xc0\x11\x27" + strings.Repeat("\x00", 10_001), jobs.CodeLimitOutput},
 		"a circle":           {"\x01\x04" + "\x06\x00\x01\x09\x05\x00\x07\x0b\x01\x00\x02\x01\x00\x01\x00\x00\x00\x0c\x05\x05\x00\x00" + files + "\x00", ""},
 		"a wrong checksum":   {"\x01\x04" + copied[:len(copied)-2] + "\x0a\x01\x00\x00\x00\x00\x00\x00" + files + "\x00", jobs.CodeMalformed},
 	} {
