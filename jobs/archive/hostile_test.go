@@ -162,8 +162,15 @@ func TestSparse(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	entries := []entry{
-		{"/etc/passwd", "1"}, {"../up", "2"}, {"d/../../up", "3"}, {`C:\windows`, "4"}, {`..\up`, "5"}, {`\\host\share`, "6"},
-		{`d\a.txt`, "7"}, {"d/A.TXT", "8"}, {"line\nfeed", "9"},
+		{"/etc/passwd", "1"},
+		{"../up", "2"},
+		{"d/../../up", "3"},
+		{`C:\windows`, "4"},
+		{`..\up`, "5"},
+		{`\\host\share`, "6"},
+		{`d\a.txt`, "7"},
+		{"d/A.TXT", "8"},
+		{"line\nfeed", "9"},
 	}
 	want := []string{
 		"d/a.txt=7", "d/A.TXT=8 as A (2).TXT", "linefeed=9",

@@ -104,17 +104,7 @@ func (r *sevenReader) folder() sevenFolder {
 	}
 	ins, outs := uint64(0), uint64(0)
 	for i := uint64(0); i < n && r.err == nil; i++ {
-		flags := r.byte()
-		coder := sevenCoder{ins: 1, outs: 1, method: string(r.take(uint64(flags & 0x0f)))}
-		if flags&0x10 != 0 {
-			coder.ins, coder.outs = r.number(), r.number()
-		}
-		if flags&0x20 != 0 {
-			coder.properties = slices.Clone(r.take(r.number()))
-		}
-		if flags&0xc0 != 0 || coder.ins > most || coder.outs > most {
-			r.fail()
-		}
+		coder := r.coder(most)
 		ins, outs = ins+coder.ins, outs+coder.outs
 		f.coders = append(f.coders, coder)
 	}
@@ -133,6 +123,22 @@ func (r *sevenReader) folder() sevenFolder {
 	}
 	f.sizes = make([]uint64, outs)
 	return f
+}
+
+// coder reads one coder, of at most so many streams on either side.
+func (r *sevenReader) coder(most uint64) sevenCoder {
+	flags := r.byte()
+	coder := sevenCoder{ins: 1, outs: 1, method: string(r.take(uint64(flags & 0x0f)))}
+	if flags&0x10 != 0 {
+		coder.ins, coder.outs = r.number(), r.number()
+	}
+	if flags&0x20 != 0 {
+		coder.properties = slices.Clone(r.take(r.number()))
+	}
+	if flags&0xc0 != 0 || coder.ins > most || coder.outs > most {
+		r.fail()
+	}
+	return coder
 }
 
 // parts reads how many files are in each folder, how long they are, and their checksums.
