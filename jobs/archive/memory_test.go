@@ -13,7 +13,7 @@ import (
 // No entry is held in memory: a run on a large one allocates little in all, collected or not. All of
 // the process's memory is measured, so the test runs alone.
 func TestEntriesAreStreams(t *testing.T) { //nolint:paralleltest // as said
-	const size, most = 32 << 20, 12 << 20
+	const size, most = 16 << 20, 12 << 20
 	content := noise(size)
 	tarball := tarOf(t, entry{"a", string(content)})
 	for name, whole := range map[string][]byte{

@@ -62,7 +62,8 @@ func (t *taker) take(it item, open func() (io.ReadCloser, error)) error {
 	}
 	switch {
 	case reason != "":
-		return t.refuse(it.name, reason)
+		t.refuse(it.name, reason)
+		return nil
 	case it.folder:
 		t.result.Folders++
 		return nil
@@ -71,7 +72,8 @@ func (t *taker) take(it item, open func() (io.ReadCloser, error)) error {
 		return nil
 	case it.locked != "":
 		t.locked = t.locked || it.locked == Encrypted
-		return t.refuse(it.name, it.locked)
+		t.refuse(it.name, it.locked)
+		return nil
 	}
 	if it.size > t.limits.file {
 		return jobs.Fail(jobs.CodeLimitOutput, "%q has %d bytes, and one file may have %d", clean, it.size, t.limits.file)
@@ -89,13 +91,12 @@ func (t *taker) count() error {
 	return t.src.ended()
 }
 
-func (t *taker) refuse(name string, reason Reason) error {
+func (t *taker) refuse(name string, reason Reason) {
 	t.result.RefusedCount++
 	refusal := Refusal{Path: shown(name), Reason: reason}
 	if len(t.result.Refused) < maxListed && fits(&t.refuseBytes, refusal) {
 		t.result.Refused = append(t.result.Refused, refusal)
 	}
-	return nil
 }
 
 // wants tells whether the parameters let a file in.
