@@ -19,12 +19,13 @@ var imports = map[string][]string{
 	"jobs/input":     {},
 	"jobs/imageinfo": {"jobs/input"},
 	"jobs/spec":      {"jobs"},
-	"jobs/*":         {"jobs", "jobs/sniff", "jobs/input", "jobs/imageinfo", "jobs/spec", "blob"}, // a handler each
+	"jobs/*":         {"jobs", "jobs/sniff", "jobs/input", "jobs/imageinfo", "jobs/zipdir", "jobs/spec", "blob"}, // a handler each
 	"scale":          {},
 	"blob":           {},
 	"config":         {},
 	"telemetry":      {},
 	"api/wire":       {},
+	"jobs/zipdir":    {},
 
 	// Contracts and the parts that drivers share.
 	"store":       {"jobs"},
@@ -80,6 +81,9 @@ var libraries = map[string][]string{
 	"golang.org/x/image":            {"jobs/image"},
 	"github.com/HugoSmits86":        {"jobs/image"},
 	"github.com/bep/imagemeta":      {},
+	"github.com/ulikunitz/xz":       {"jobs/archive"},
+	"github.com/mikelolasagasti/xz": {"jobs/archive", "jobs/inspect"},
+	"github.com/klauspost/compress": {"jobs/archive", "jobs/inspect"},
 	"github.com/testcontainers":     {},
 	"github.com/Shopify/toxiproxy":  {},
 	"github.com/stretchr/testify":   {},
@@ -92,7 +96,7 @@ var libraries = map[string][]string{
 // decoders parse what users upload, which the api only stores.
 var decoders = []string{
 	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta", "github.com/HugoSmits86",
-	"archive/tar", "github.com/mholt/archives", "github.com/wlynxg/chardet",
+	"archive/tar", "github.com/mholt/archives", "github.com/ulikunitz/xz", "github.com/mikelolasagasti/xz", "github.com/wlynxg/chardet",
 	"github.com/parquet-go/parquet-go", "github.com/apache/datasketches-go", "github.com/klippa-app/go-pdfium",
 	module + "/jobs/*",
 }

@@ -5,7 +5,7 @@
 // on the file. It decodes no pixels and extracts nothing. Content that is damaged, cut short or
 // hostile makes the answer poorer, never wrong, and fails no job.
 //
-// It imports package jobs, jobs/imageinfo, jobs/input and jobs/sniff, and nothing else of Leat.
+// It imports jobs, jobs/imageinfo, jobs/input, jobs/sniff and jobs/zipdir, and nothing else of Leat.
 package inspect
 
 import (
