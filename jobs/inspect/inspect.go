@@ -5,7 +5,7 @@
 // on the file. It decodes no pixels and extracts nothing. Content that is damaged, cut short or
 // hostile makes the answer poorer, never wrong, and fails no job.
 //
-// It imports package jobs and jobs/sniff, and nothing else of Leat.
+// It imports package jobs, jobs/charset and jobs/sniff, and nothing else of Leat.
 package inspect
 
 import (
