@@ -14,15 +14,16 @@ const anything = "*"
 // it one, as narrow as it can be.
 var imports = map[string][]string{
 	// The core knows nobody.
-	"jobs":       {},
-	"jobs/sniff": {},
-	"jobs/spec":  {"jobs"},
-	"jobs/*":     {"jobs", "jobs/sniff", "jobs/spec", "blob"}, // a handler each
-	"scale":      {},
-	"blob":       {},
-	"config":     {},
-	"telemetry":  {},
-	"api/wire":   {},
+	"jobs":         {},
+	"jobs/sniff":   {},
+	"jobs/charset": {"jobs/sniff"},
+	"jobs/spec":    {"jobs"},
+	"jobs/*":       {"jobs", "jobs/sniff", "jobs/charset", "jobs/spec", "blob"}, // a handler each
+	"scale":        {},
+	"blob":         {},
+	"config":       {},
+	"telemetry":    {},
+	"api/wire":     {},
 
 	// Contracts and the parts that drivers share.
 	"store":       {"jobs"},
@@ -65,22 +66,25 @@ var suites = []string{"store/storetest", "blob/blobtest"}
 
 // libraries says which packages alone may import a library outside of tests.
 var libraries = map[string][]string{
-	"github.com/hibiken/asynq":      {"queue"},
-	"github.com/redis/go-redis":     {"queue"},
-	"github.com/alicebob/miniredis": {"queue/embedded"},
-	"github.com/jackc/pgx":          {"store/postgres"},
-	"modernc.org/sqlite":            {"store/sqlite"},
-	"k8s.io":                        {"scale/kube"},
-	"github.com/danielgtaylor/huma": {"api"},
-	"github.com/spf13/cobra":        {"app"},
-	"gonum.org/v1/plot":             {"scale/simulate"},
-	"github.com/testcontainers":     {},
-	"github.com/Shopify/toxiproxy":  {},
-	"github.com/stretchr/testify":   {},
-	"testing":                       suites,
-	"github.com/google/go-cmp":      suites,
-	"pgregory.net/rapid":            suites,
-	"go.uber.org/goleak":            suites,
+	"github.com/hibiken/asynq":        {"queue"},
+	"github.com/redis/go-redis":       {"queue"},
+	"github.com/alicebob/miniredis":   {"queue/embedded"},
+	"github.com/jackc/pgx":            {"store/postgres"},
+	"modernc.org/sqlite":              {"store/sqlite"},
+	"k8s.io":                          {"scale/kube"},
+	"github.com/danielgtaylor/huma":   {"api"},
+	"github.com/spf13/cobra":          {"app"},
+	"gonum.org/v1/plot":               {"scale/simulate"},
+	"github.com/klippa-app/go-pdfium": {"jobs/document"},
+	"github.com/tetratelabs/wazero":   {"jobs/document"},
+	"golang.org/x/net/html":           {"jobs/document"},
+	"github.com/testcontainers":       {},
+	"github.com/Shopify/toxiproxy":    {},
+	"github.com/stretchr/testify":     {},
+	"testing":                         suites,
+	"github.com/google/go-cmp":        suites,
+	"pgregory.net/rapid":              suites,
+	"go.uber.org/goleak":              suites,
 }
 
 // decoders parse what users upload, which the api only stores.
@@ -88,6 +92,7 @@ var decoders = []string{
 	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta",
 	"archive/tar", "github.com/mholt/archives", "github.com/wlynxg/chardet",
 	"github.com/parquet-go/parquet-go", "github.com/apache/datasketches-go", "github.com/klippa-app/go-pdfium",
+	"github.com/tetratelabs/wazero", "golang.org/x/net/html",
 	module + "/jobs/*",
 }
 
