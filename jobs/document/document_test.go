@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,8 +20,64 @@ import (
 	"github.com/leat-dev/leat/jobs/spec"
 )
 
-// shared is the handler of all tests, since PDFium takes seconds to compile.
-var shared = sync.OnceValue(func() jobs.Handler { return document.New("") })
+// cacheDir is where all tests keep what PDFium is compiled to, since that takes seconds.
+var cacheDir string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if cacheDir, err = os.MkdirTemp("", "leat-document-"); err != nil {
+			panic(err)
+		}
+		defer func() {
+			if err := os.RemoveAll(cacheDir); err != nil {
+				panic(err)
+			}
+		}()
+		return m.Run()
+	}())
+}
+
+// shared is the handler of all tests.
+var shared = sync.OnceValue(func() jobs.Handler { return document.New(cacheDir) })
+
+// What was compiled is kept: another process, here another handler, has nothing to compile.
+func TestCacheDir(t *testing.T) {
+	t.Parallel()
+	content := pdfOf("", "(Hello) Tj")
+	if m := made(t, "a.pdf", content, ""); m.Err != nil {
+		t.Fatal(m.Err)
+	}
+	var before, after []string
+	for _, kept := range []*[]string{&before, &after} {
+		if err := filepath.WalkDir(cacheDir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				*kept = append(*kept, path)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if m := jobtest.Run(t, spec.Document(), document.New(cacheDir), "a.pdf", content, ""); m.Err != nil {
+			t.Fatal(m.Err)
+		}
+	}
+	if len(before) == 0 || !slices.Equal(before, after) {
+		t.Errorf("kept %v, then %v", before, after)
+	}
+}
+
+// Without its directory a handler fails, in a way that is tried again.
+func TestNoCacheDir(t *testing.T) {
+	t.Parallel()
+	handler := document.New(filepath.Join("testdata", "SOURCES.md"))
+	for range 3 { // more often than there are instances
+		m := jobtest.Run(t, spec.Document(), handler, "a.pdf", pdfOf("", "(Hello) Tj"), "")
+		if m.Err == nil || jobs.IsPermanent(m.Err) {
+			t.Errorf("%v", m.Err)
+		}
+	}
+}
 
 func readFile(t testing.TB, name string) []byte {
 	t.Helper()

@@ -92,15 +92,19 @@ func (e *engine) load(ctx context.Context) (pdfium.Pool, error) {
 	})
 }
 
-func (e *engine) openCache() (err error) {
+func (e *engine) openCache() error {
 	switch {
 	case e.cache != nil:
 	case e.dir == "":
 		e.cache = wazero.NewCompilationCache()
 	default:
-		e.cache, err = wazero.NewCompilationCacheWithDir(e.dir)
+		cache, err := wazero.NewCompilationCacheWithDir(e.dir)
+		if err != nil {
+			return err
+		}
+		e.cache = cache
 	}
-	return err
+	return nil
 }
 
 func acquire(ctx context.Context, slots chan struct{}) error {

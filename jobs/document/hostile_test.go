@@ -21,11 +21,11 @@ import (
 
 func TestMalformedPDF(t *testing.T) {
 	t.Parallel()
-	real := readFile(t, "basicapi.pdf")
+	whole := readFile(t, "basicapi.pdf")
 	for what, content := range map[string][]byte{
 		"a header alone":     []byte("%PDF-1.7\n"),
 		"garbage":            append([]byte("%PDF-1.7\n"), bytes.Repeat([]byte("garbage\x00\xff"), 10_000)...),
-		"cut off early":      real[:1000],
+		"cut off early":      whole[:1000],
 		"no pages":           objects("", "<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [] /Count 0 >>"),
 		"no catalog":         objects("", "null"),
 		"pages that are not": objects("", "<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [9 0 R 9 0 R] /Count 2 >>"),
@@ -43,9 +43,9 @@ func TestMalformedPDF(t *testing.T) {
 // A file that is cut anywhere is read as far as it goes, or is malformed.
 func TestTruncatedPDF(t *testing.T) {
 	t.Parallel()
-	real := readFile(t, "basicapi.pdf")
+	whole := readFile(t, "basicapi.pdf")
 	for i := range 8 {
-		m := made(t, "a.pdf", real[:len(real)*(i+1)/9], `{"picture_size":64}`)
+		m := made(t, "a.pdf", whole[:len(whole)*(i+1)/9], `{"picture_size":64}`)
 		if code := m.Code(); code != "" && code != jobs.CodeMalformed {
 			t.Errorf("%d/9: %v", i+1, m.Err)
 		}
@@ -56,7 +56,7 @@ func TestTruncatedPDF(t *testing.T) {
 func TestHostilePDF(t *testing.T) {
 	t.Parallel()
 	zeros := strings.Repeat("\x00", 100<<20)
-	spaces := strings.Repeat(" ", 100<<20)
+	spaces := strings.Repeat(" ", 32<<20)
 	plain := pdfOf("", "(Hello) Tj")
 	start := bytes.LastIndex(plain, []byte("xref\n0"))
 	image := func(entries, content string) []byte {

@@ -58,7 +58,7 @@ type htmlReader struct {
 	to      *textWriter
 	title   string
 	titled  bool      // the first title element was there
-	inTitle bool      //
+	inTitle bool      // a title element is open
 	skipped atom.Atom // the element whose content is left out
 	depth   int       // how many of it are open within each other
 	pre     int       // how many elements are open that keep white space
