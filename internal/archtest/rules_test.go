@@ -19,13 +19,14 @@ var imports = map[string][]string{
 	"jobs/input":     {},
 	"jobs/imageinfo": {"jobs/input"},
 	"jobs/spec":      {"jobs"},
-	"jobs/*":         {"jobs", "jobs/sniff", "jobs/input", "jobs/imageinfo", "jobs/zipdir", "jobs/spec", "blob"}, // a handler each
+	"jobs/*":         {"jobs", "jobs/sniff", "jobs/charset", "jobs/input", "jobs/imageinfo", "jobs/zipdir", "jobs/spec", "blob"}, // a handler each
 	"scale":          {},
 	"blob":           {},
 	"config":         {},
 	"telemetry":      {},
 	"api/wire":       {},
 	"jobs/zipdir":    {},
+	"jobs/charset":   {"jobs/sniff"},
 
 	// Contracts and the parts that drivers share.
 	"store":       {"jobs"},
@@ -69,28 +70,31 @@ var suites = []string{"store/storetest", "blob/blobtest", "jobs/jobtest"}
 
 // libraries says which packages alone may import a library outside of tests.
 var libraries = map[string][]string{
-	"github.com/hibiken/asynq":      {"queue"},
-	"github.com/redis/go-redis":     {"queue"},
-	"github.com/alicebob/miniredis": {"queue/embedded"},
-	"github.com/jackc/pgx":          {"store/postgres"},
-	"modernc.org/sqlite":            {"store/sqlite"},
-	"k8s.io":                        {"scale/kube"},
-	"github.com/danielgtaylor/huma": {"api"},
-	"github.com/spf13/cobra":        {"app"},
-	"gonum.org/v1/plot":             {"scale/simulate"},
-	"golang.org/x/image":            {"jobs/image"},
-	"github.com/HugoSmits86":        {"jobs/image"},
-	"github.com/bep/imagemeta":      {},
-	"github.com/ulikunitz/xz":       {"jobs/archive"},
-	"github.com/mikelolasagasti/xz": {"jobs/archive", "jobs/inspect"},
-	"github.com/klauspost/compress": {"jobs/archive", "jobs/inspect"},
-	"github.com/testcontainers":     {},
-	"github.com/Shopify/toxiproxy":  {},
-	"github.com/stretchr/testify":   {},
-	"testing":                       suites,
-	"github.com/google/go-cmp":      suites,
-	"pgregory.net/rapid":            suites,
-	"go.uber.org/goleak":            suites,
+	"github.com/hibiken/asynq":        {"queue"},
+	"github.com/redis/go-redis":       {"queue"},
+	"github.com/alicebob/miniredis":   {"queue/embedded"},
+	"github.com/jackc/pgx":            {"store/postgres"},
+	"modernc.org/sqlite":              {"store/sqlite"},
+	"k8s.io":                          {"scale/kube"},
+	"github.com/danielgtaylor/huma":   {"api"},
+	"github.com/spf13/cobra":          {"app"},
+	"gonum.org/v1/plot":               {"scale/simulate"},
+	"golang.org/x/image":              {"jobs/image"},
+	"github.com/HugoSmits86":          {"jobs/image"},
+	"github.com/bep/imagemeta":        {},
+	"github.com/ulikunitz/xz":         {"jobs/archive"},
+	"github.com/mikelolasagasti/xz":   {"jobs/archive", "jobs/inspect"},
+	"github.com/klauspost/compress":   {"jobs/archive", "jobs/inspect"},
+	"github.com/testcontainers":       {},
+	"github.com/Shopify/toxiproxy":    {},
+	"github.com/stretchr/testify":     {},
+	"testing":                         suites,
+	"github.com/google/go-cmp":        suites,
+	"pgregory.net/rapid":              suites,
+	"go.uber.org/goleak":              suites,
+	"github.com/klippa-app/go-pdfium": {"jobs/document"},
+	"github.com/tetratelabs/wazero":   {"jobs/document"},
+	"golang.org/x/net/html":           {"jobs/document"},
 }
 
 // decoders parse what users upload, which the api only stores.
@@ -98,6 +102,7 @@ var decoders = []string{
 	"image/gif", "image/jpeg", "image/png", "golang.org/x/image", "github.com/bep/imagemeta", "github.com/HugoSmits86",
 	"archive/tar", "github.com/mholt/archives", "github.com/ulikunitz/xz", "github.com/mikelolasagasti/xz", "github.com/wlynxg/chardet",
 	"github.com/parquet-go/parquet-go", "github.com/apache/datasketches-go", "github.com/klippa-app/go-pdfium",
+	"github.com/tetratelabs/wazero", "golang.org/x/net/html",
 	module + "/jobs/*",
 }
 

@@ -5,7 +5,8 @@
 // on the file. It decodes no pixels and extracts nothing. Content that is damaged, cut short or
 // hostile makes the answer poorer, never wrong, and fails no job.
 //
-// It imports jobs, jobs/imageinfo, jobs/input, jobs/sniff and jobs/zipdir, and nothing else of Leat.
+// It imports jobs, jobs/charset, jobs/imageinfo, jobs/input, jobs/sniff and jobs/zipdir, and nothing
+// else of Leat.
 package inspect
 
 import (

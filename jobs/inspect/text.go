@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"github.com/leat-dev/leat/jobs/charset"
 	"github.com/leat-dev/leat/jobs/sniff"
 )
 
@@ -29,7 +30,7 @@ type textReader struct {
 	rest    []byte // the start of a code unit
 	bom     int    // bytes of the byte order mark
 	skip    int    // how many of them are still to come
-	charset charset
+	charset charset.Guess
 	lines   lineCounter
 }
 
@@ -63,7 +64,7 @@ func (t *textReader) Write(p []byte) (int, error) {
 	mark := min(t.skip, len(p))
 	p, t.skip = p[mark:], t.skip-mark
 	if t.unit == 1 {
-		t.charset.add(p)
+		t.charset.Add(p)
 		t.lines.add(p)
 		return written, nil
 	}
@@ -114,7 +115,7 @@ func (t *textReader) result() *Text {
 	case t.bom > 0:
 		encoding = "utf-8"
 	default:
-		encoding = t.charset.name()
+		encoding = t.charset.Name()
 	}
 	return &Text{Encoding: encoding, BOM: t.bom > 0, Lines: t.lines.count(), LineEnding: t.lines.ending()}
 }

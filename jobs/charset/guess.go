@@ -1,4 +1,4 @@
-package inspect
+package charset
 
 import (
 	"slices"
@@ -11,10 +11,10 @@ import (
 // sampleSize bounds how much of a text is looked at to guess its encoding, in bytes.
 const sampleSize = 64 << 10
 
-// charset finds the encoding of text whose code units are bytes. Whether it is ASCII or UTF-8 is
+// Guess finds the encoding of text whose code units are bytes. Whether it is ASCII or UTF-8 is
 // checked on all of it; the older encodings are guessed from a sample, taken where the text shows
-// that it is not UTF-8.
-type charset struct {
+// that it is not UTF-8. The zero value is ready for use, by one goroutine at a time.
+type Guess struct {
 	high    bool   // a whole rune above ASCII was there
 	partial []byte // the start of a rune
 	broken  bool   // it is not UTF-8
@@ -22,7 +22,8 @@ type charset struct {
 	sample  []byte
 }
 
-func (c *charset) add(p []byte) {
+// Add takes the next part of the text.
+func (c *Guess) Add(p []byte) {
 	if c.broken {
 		c.addOther(p)
 		return
@@ -63,7 +64,7 @@ func cutRune(p []byte) int {
 }
 
 // breakOff ends the reading as UTF-8. The sample begins a little before the byte that shows it.
-func (c *charset) breakOff(p []byte) {
+func (c *Guess) breakOff(p []byte) {
 	c.broken = true
 	at := 0
 	for at < len(p) {
@@ -76,12 +77,14 @@ func (c *charset) breakOff(p []byte) {
 	c.addOther(p[max(at-1024, 0):])
 }
 
-func (c *charset) addOther(p []byte) {
+func (c *Guess) addOther(p []byte) {
 	c.c1 = c.c1 || slices.ContainsFunc(p, func(b byte) bool { return b >= 0x80 && b <= 0x9F })
 	c.sample = append(c.sample, p[:min(len(p), sampleSize-len(c.sample))]...)
 }
 
-func (c *charset) name() string {
+// Name gives the encoding's name in lower case, as IANA has it: certain for "us-ascii" and "utf-8",
+// an informed guess for the older ones, and "unknown-8bit" when none fits. It ends the text.
+func (c *Guess) Name() string {
 	switch {
 	case c.broken:
 	case c.high: // a rune that the end of the text cuts off does not make it less UTF-8

@@ -1,0 +1,258 @@
+package document
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+	htmlcharset "golang.org/x/net/html/charset"
+
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/charset"
+)
+
+// readHTML gives the text that a reader sees, roughly as a browser would copy it. It looks at one
+// tag or stretch of text at a time, and builds no tree.
+func (h *handler) readHTML(src *source, out *output, head []byte) (*Result, error) {
+	meter := &meter{report: out.run.Progress, total: src.size()}
+	encoding := declared(head)
+	if encoding == "" {
+		var err error
+		meter.total *= 2
+		if encoding, err = charset.Detect(src.stream(meter)); err != nil {
+			return nil, err
+		}
+	}
+	decoded, err := decode(src, meter, encoding)
+	if err != nil {
+		return nil, err
+	}
+	text := newTextWriter(out, h.limits.text)
+	page := &htmlReader{to: text}
+	tokens := html.NewTokenizer(decoded)
+	tokens.SetMaxBuf(h.limits.token)
+	if err := page.read(tokens); err != nil {
+		return nil, err
+	}
+	return text.count(&Result{Format: "html", Title: clip(page.title), Encoding: encoding}), nil
+}
+
+// declared names the encoding that the start of an HTML file declares, by a mark or by a meta
+// element, or gives "" when it does not.
+func declared(head []byte) string {
+	if name := charset.Marked(head); name != "" {
+		return name
+	}
+	head = head[:min(len(head), 1024)] // as far as browsers look
+	if !bytes.Contains(bytes.ToLower(head), []byte("charset")) {
+		return ""
+	}
+	_, name, _ := htmlcharset.DetermineEncoding(head, "")
+	return name
+}
+
+// htmlReader turns tokens into text.
+type htmlReader struct {
+	to      *textWriter
+	title   string
+	titled  bool      // the first title element was there
+	inTitle bool      // a title element is open
+	skipped atom.Atom // the element whose content is left out
+	depth   int       // how many of it are open within each other
+	pre     int       // how many elements are open that keep white space
+	line    bool      // the line has text
+	some    bool      // any line has
+	space   bool      // white space is due before the next text
+	newline bool      // a line end is due before the next text
+	tab     bool      // a tab is due before the next text
+}
+
+func (h *htmlReader) read(tokens *html.Tokenizer) error {
+	for {
+		var err error
+		switch tokens.Next() {
+		case html.ErrorToken:
+			switch err := tokens.Err(); {
+			case errors.Is(err, io.EOF):
+				return nil
+			case errors.Is(err, html.ErrBufferExceeded):
+				return jobs.Fail(jobs.CodeLimitMemory, "a tag, a comment or a stretch of text is longer than is allowed")
+			default:
+				return err
+			}
+		case html.TextToken:
+			err = h.text(tokens)
+		case html.StartTagToken:
+			name, _ := tokens.TagName()
+			err = h.start(atom.Lookup(name))
+		case html.SelfClosingTagToken: // which means nothing in HTML, but closes in XHTML
+			name, _ := tokens.TagName()
+			element := atom.Lookup(name)
+			if err = h.start(element); err == nil {
+				h.end(element)
+			}
+		case html.EndTagToken:
+			name, _ := tokens.TagName()
+			h.end(atom.Lookup(name))
+		case html.CommentToken, html.DoctypeToken:
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// start opens an element.
+func (h *htmlReader) start(element atom.Atom) error {
+	switch {
+	case h.skipped != 0:
+		if element == h.skipped {
+			h.depth++
+		}
+		return nil
+	case isHidden(element):
+		h.skipped, h.depth = element, 1
+		return nil
+	case element == atom.Title:
+		h.inTitle = true
+		return nil
+	case element == atom.Br:
+		return h.breakLine()
+	}
+	h.bound(element)
+	if isPre(element) {
+		h.pre++
+	}
+	return nil
+}
+
+// end closes an element.
+func (h *htmlReader) end(element atom.Atom) {
+	switch {
+	case h.skipped != 0:
+		if element == h.skipped {
+			if h.depth--; h.depth == 0 {
+				h.skipped = 0
+			}
+		}
+		return
+	case element == atom.Title:
+		h.titled, h.inTitle = h.titled || h.inTitle, false
+		return
+	}
+	h.bound(element)
+	if isPre(element) && h.pre > 0 {
+		h.pre--
+	}
+}
+
+// bound takes note of where an element begins or ends.
+func (h *htmlReader) bound(element atom.Atom) {
+	switch {
+	case isBlock(element):
+		h.newline = true
+	case element == atom.Td, element == atom.Th:
+		h.tab = h.line
+	}
+}
+
+// breakLine ends a line, be it empty or not.
+func (h *htmlReader) breakLine() error {
+	if !h.some {
+		return nil
+	}
+	if h.newline && h.line {
+		if err := h.to.write('\n'); err != nil {
+			return err
+		}
+	}
+	h.line, h.newline, h.space, h.tab = false, false, false, false
+	return h.to.write('\n')
+}
+
+func (h *htmlReader) text(tokens *html.Tokenizer) error {
+	switch {
+	case h.skipped != 0:
+		return nil
+	case h.inTitle:
+		if !h.titled {
+			h.title += string(tokens.Text())
+		}
+		return nil
+	}
+	for _, r := range string(tokens.Text()) {
+		if err := h.character(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *htmlReader) character(r rune) error {
+	switch {
+	case r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\f':
+		if h.pre == 0 {
+			h.space = true
+			return nil
+		}
+		if r == '\n' {
+			return h.breakLine()
+		}
+	case r == 0:
+		r = replacement
+	}
+	if err := h.gap(); err != nil {
+		return err
+	}
+	h.line, h.some = true, true
+	return h.to.write(r)
+}
+
+// gap writes what is due between the last text and the next.
+func (h *htmlReader) gap() error {
+	due := rune(0)
+	switch {
+	case h.newline && h.line:
+		due = '\n'
+	case h.newline || !h.line:
+	case h.tab:
+		due = '\t'
+	case h.space:
+		due = ' '
+	}
+	h.newline, h.tab, h.space = false, false, false
+	if due == 0 {
+		return nil
+	}
+	return h.to.write(due)
+}
+
+// isHidden tells whether an element holds what is not text, or is not shown.
+func isHidden(element atom.Atom) bool {
+	switch element {
+	case atom.Script, atom.Style, atom.Template, atom.Noscript, atom.Iframe, atom.Noembed, atom.Noframes, atom.Svg:
+		return true
+	}
+	return false
+}
+
+func isPre(element atom.Atom) bool {
+	return element == atom.Pre || element == atom.Textarea || element == atom.Xmp || element == atom.Listing || element == atom.Plaintext
+}
+
+// isBlock tells whether an element begins and ends lines.
+func isBlock(element atom.Atom) bool {
+	switch element {
+	case atom.Address, atom.Article, atom.Aside, atom.Blockquote, atom.Body, atom.Caption, atom.Center,
+		atom.Dd, atom.Details, atom.Dialog, atom.Dir, atom.Div, atom.Dl, atom.Dt, atom.Fieldset,
+		atom.Figcaption, atom.Figure, atom.Footer, atom.Form, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5,
+		atom.H6, atom.Head, atom.Header, atom.Hgroup, atom.Hr, atom.Html, atom.Legend, atom.Li, atom.Listing,
+		atom.Main, atom.Menu, atom.Nav, atom.Ol, atom.Optgroup, atom.Option, atom.P, atom.Plaintext, atom.Pre,
+		atom.Search, atom.Section, atom.Select, atom.Summary, atom.Table, atom.Tbody, atom.Textarea,
+		atom.Tfoot, atom.Thead, atom.Title, atom.Tr, atom.Ul, atom.Xmp:
+		return true
+	}
+	return false
+}
