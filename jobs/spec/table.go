@@ -87,9 +87,10 @@ func (p *TableParams) validateDialect() error {
 	switch {
 	case quote != "" && quote == p.Delimiter:
 		return &jobs.ParamError{Field: "quote", Reason: "is the delimiter"}
-	case p.Escape == "" || p.Escape == `\`:
+	case p.Escape == "":
 	case p.Quote == "none":
 		return &jobs.ParamError{Field: "escape", Reason: "there is no quote to escape"}
+	case p.Escape == `\`:
 	case p.Escape != quote && (quote != "" || p.Escape != `"` && p.Escape != "'"):
 		return &jobs.ParamError{Field: "escape", Reason: "want the quote or a backslash"}
 	}

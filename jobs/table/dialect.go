@@ -46,7 +46,7 @@ func dialects(params spec.TableParams, delimiters string, cr bool) []Dialect {
 	if params.Delimiter != "" {
 		delimiters = params.Delimiter
 	}
-	quotes := []byte{'"', '\'', 0}
+	quotes := []byte{'"', 0, '\''} // an apostrophe needs more than that it does no harm
 	switch {
 	case params.Quote == "none":
 		quotes = []byte{0}

@@ -130,7 +130,7 @@ func (g *gathering) end(encoding string) (*Profile, error) {
 	}
 	if !f.json {
 		p.Format, p.Dialect = "csv", &f.dialect
-		if f.dialect.Delimiter == '\t' {
+		if f.dialect.Delimiter == '\t' && f.columns > 1 {
 			p.Format = "tsv"
 		}
 		for len(g.columns) < f.columns { // of a table without rows

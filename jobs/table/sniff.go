@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/leat-dev/leat/jobs/spec"
 )
 
 // sampleSize is how much of a table is looked at to find its dialect, in bytes of UTF-8.
 const sampleSize = 256 << 10
+
+// maxSniffedSkip bounds how many lines before a table are taken for no part of it. More are rows that
+// do not fit.
+const maxSniffedSkip = 50
 
 // delimiters lists the characters that may stand between cells, the likeliest first.
 const delimiters = ",\t;|"
@@ -24,7 +29,8 @@ func readSample(t io.Reader) (sample []byte, whole bool, err error) {
 	return sample[:n], false, err
 }
 
-// sniffDialect finds the dialect in which the most rows of the sample have the same number of cells.
+// sniffDialect finds the dialect in which the most rows of the sample have the same number of cells,
+// and that number, which is above maxColumns for a table that is too wide.
 func sniffDialect(sample []byte, whole bool, params spec.TableParams) (Dialect, int) {
 	cr := bytes.IndexByte(sample, '\n') < 0 && bytes.IndexByte(sample, '\r') >= 0
 	sample = wholeLines(sample, whole, cr)
@@ -38,7 +44,7 @@ func sniffDialect(sample []byte, whole bool, params spec.TableParams) (Dialect, 
 	switch {
 	case params.Skip != nil:
 		d.Skip = *params.Skip
-	case best.first > 0:
+	case best.first > 0 && best.first <= maxSniffedSkip:
 		d.Skip = int(best.first - 1)
 	}
 	d.Header = params.Header == "yes" || params.Header != "no" && sniffHeader(sample, d, best.columns)
@@ -59,7 +65,8 @@ type attempt struct {
 	columns int   // cells of the most frequent kind of row
 	good    int   // rows of that kind
 	all     int   // rows, but for blank lines
-	quoted  int   // cells between quotes
+	quoted  int   // rows that have no fault, with a cell between quotes
+	over    int   // rows with too many cells for any table
 	first   int64 // line of the first good row
 }
 
@@ -79,6 +86,9 @@ func try(sample []byte, d Dialect, skip *int) attempt {
 			continue
 		}
 		a.all++
+		if row.fault == faultManyCells {
+			a.over++
+		}
 		if row.fault != "" {
 			continue
 		}
@@ -86,34 +96,41 @@ func try(sample []byte, d Dialect, skip *int) attempt {
 		if counts[n]++; counts[n] == 1 {
 			firsts[n] = row.line
 		}
-		for i := range row.cells {
-			if row.cells[i].form == quoted {
-				a.quoted++
-			}
+		if slices.ContainsFunc(row.cells, func(c cell) bool { return c.form == quoted }) {
+			a.quoted++
 		}
 	}
+	a.count(counts)
+	a.first = firsts[a.columns]
+	return a
+}
+
+// count chooses the most frequent kind of row.
+func (a *attempt) count(counts map[int]int) {
 	for n, count := range counts {
 		if count > a.good || count == a.good && n > a.columns {
 			a.columns, a.good = n, count
 		}
 	}
-	a.first = firsts[a.columns]
-	return a
+	if a.over > a.good {
+		a.columns, a.good = maxColumns+1, a.over
+	}
 }
 
+// score is higher for an attempt in which more rows fit, and in which quotes are quotes: without
+// that, one stray quote would speak against all of them.
+func (a *attempt) score() int { return a.good + a.quoted }
+
 // better compares two attempts. One that splits most rows is better than one that splits none;
-// then counts how many rows fit, then how many quotes explain something, then how many columns
-// there are. Of equal ones the first is kept.
+// then counts the score, then how many columns there are. Of equal ones the first is kept.
 func (a *attempt) better(than *attempt) bool {
 	switch {
 	case than.dialect.Delimiter == 0:
 		return true
 	case a.splits() != than.splits():
 		return a.splits()
-	case a.good*than.all != than.good*a.all:
-		return a.good*than.all > than.good*a.all
-	case a.quoted != than.quoted:
-		return a.quoted > than.quoted
+	case a.score()*than.all != than.score()*a.all:
+		return a.score()*than.all > than.score()*a.all
 	}
 	return a.columns > than.columns
 }

@@ -130,8 +130,8 @@ func (f *file) sniff(info jobs.File) error {
 	}
 	if !f.json {
 		f.dialect, f.columns = sniffDialect(sample, whole, f.params)
-		if f.columns == 0 && len(sample) > 0 && !whole {
-			return jobs.Fail(jobs.CodeLimitMemory, "no row in the first %d bytes has at most %d cells in one dialect", len(sample), maxColumns)
+		if f.columns > maxColumns {
+			return jobs.Fail(jobs.CodeLimitMemory, "the table has more than %d columns", maxColumns)
 		}
 	}
 	return nil

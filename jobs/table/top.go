@@ -16,6 +16,7 @@ const maxValue = 128
 // The sketch of the library for sketches takes strings, which costs an allocation for each cell.
 type frequent struct {
 	slots []slot // a power of two, at most three quarters in use
+	spare []slot // the table before this one, empty
 	used  int
 	most  int // slots at most
 	lost  int64
@@ -73,26 +74,23 @@ func (f *frequent) purge() {
 	f.rebuild(len(f.slots), median)
 }
 
-// rebuild makes a table of another size, and takes something off each count. The texts' memory goes
-// round: slots that are free keep what they had.
+// rebuild makes a table of another size, or of the same one, and takes something off each count. What
+// it replaces is used the next time, with the memory of its texts.
 func (f *frequent) rebuild(size int, off int64) {
 	old := f.slots
-	f.slots, f.used = make([]slot, size), 0
-	var free [][]byte
-	for _, s := range old {
-		switch s.count -= off; {
-		case s.count > 0:
-			*f.find(s.hash) = s
-			f.used++
-		case cap(s.text) > 0:
-			free = append(free, s.text)
-		}
+	if f.slots = f.spare; len(f.slots) != size {
+		f.slots = make([]slot, size)
 	}
-	for i := range f.slots {
-		if len(free) > 0 && f.slots[i].count == 0 {
-			f.slots[i].text = free[len(free)-1]
-			free = free[:len(free)-1]
+	f.spare, f.used = old, 0
+	for i := range old {
+		s := &old[i]
+		if s.count > off {
+			to := f.find(s.hash)
+			to.hash, to.count = s.hash, s.count-off
+			to.text, s.text = s.text, to.text
+			f.used++
 		}
+		s.count = 0
 	}
 }
 
