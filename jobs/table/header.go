@@ -20,7 +20,7 @@ const headerRows = 1000
 // cells is a number, a date or the like. A table that is all text has a header when the first row
 // looks like names, and none of them comes again below.
 func sniffHeader(sample []byte, d Dialect, columns int) bool {
-	r := newReader(bytes.NewReader(sample), d)
+	r := newSampleReader(sample, d)
 	if r.skipLines(d.Skip) != nil {
 		return false
 	}

@@ -33,7 +33,7 @@ func readSample(t io.Reader) (sample []byte, whole bool, err error) {
 // and that number, which is above maxColumns for a table that is too wide.
 func sniffDialect(sample []byte, whole bool, params spec.TableParams) (Dialect, int) {
 	cr := bytes.IndexByte(sample, '\n') < 0 && bytes.IndexByte(sample, '\r') >= 0
-	sample = wholeLines(sample, whole, cr)
+	sample = append(slices.Clone(wholeLines(sample, whole, cr)), Dialect{CR: cr}.lineEnd())
 	var best attempt
 	for _, d := range dialects(params, delimiters, cr) {
 		if a := try(sample, d, params.Skip); a.better(&best) {
@@ -59,6 +59,13 @@ func wholeLines(sample []byte, whole, cr bool) []byte {
 	return sample
 }
 
+// newSampleReader reads text in memory that ends with a line end which is not its own.
+func newSampleReader(sample []byte, d Dialect) *reader {
+	r := newReader(nil, d)
+	r.buf, r.end, r.eof = sample, len(sample)-1, true
+	return r
+}
+
 // attempt is what the sample looks like in a dialect.
 type attempt struct {
 	dialect Dialect
@@ -73,7 +80,7 @@ type attempt struct {
 func try(sample []byte, d Dialect, skip *int) attempt {
 	a := attempt{dialect: d}
 	counts, firsts := map[int]int{}, map[int]int64{}
-	r := newReader(bytes.NewReader(sample), d)
+	r := newSampleReader(sample, d)
 	if skip != nil && r.skipLines(*skip) != nil {
 		return a
 	}
