@@ -14,6 +14,10 @@ import (
 // fit.
 const maxKey = 1024
 
+// maxJSONCells bounds rows times columns of JSON lines. A row of few bytes may have thousands of
+// nulls, each of which is a value in Parquet.
+const maxJSONCells = 1 << 34
+
 // isJSONLines tells whether a text, of which sample is the start, has an object of JSON in its first
 // line that is not blank. A text that is a JSON document otherwise is no table.
 func isJSONLines(sample []byte) (yes, document bool) {
@@ -45,7 +49,10 @@ func newJSONReader(src io.Reader) *jsonReader {
 
 // next implements rows.
 func (r *jsonReader) next() (*record, error) {
-	r.record = record{line: r.line, cells: r.record.cells[:0]}
+	for _, at := range r.record.present { // all others are missing already
+		r.record.cells[at] = cell{form: missing}
+	}
+	r.record = record{line: r.line, cells: r.record.cells, present: r.record.present[:0]}
 	end, err := r.findEnd()
 	if err != nil {
 		return nil, err
@@ -60,7 +67,7 @@ func (r *jsonReader) next() (*record, error) {
 	r.record.size, r.text = len(line), r.text[:0]
 	switch {
 	case len(line) == 0:
-		r.record.cells = append(r.record.cells, cell{})
+		r.record.empty = true
 	case !utf8.Valid(line):
 		r.record.fault = faultNotUTF8
 	case !json.Valid(line):
@@ -68,9 +75,6 @@ func (r *jsonReader) next() (*record, error) {
 	case line[0] != '{':
 		r.record.fault = faultNotObject
 	default:
-		for range r.names {
-			r.record.cells = append(r.record.cells, cell{form: missing})
-		}
 		r.record.fault = r.readObject(line)
 	}
 	return &r.record, nil
@@ -115,6 +119,7 @@ func (r *jsonReader) readObject(line []byte) fault {
 		i = skipSpace(line, skipSpace(line, end)+1) // over the colon
 		end = valueEnd(line, i)
 		r.record.cells[at] = r.cell(line[i:end])
+		r.record.present = append(r.record.present, at)
 		i = end
 	}
 	return ""

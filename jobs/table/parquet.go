@@ -18,9 +18,9 @@ const (
 	// maxGroupRows bounds the same where rows are short.
 	maxGroupRows = 1 << 20
 	// allPages bounds what is kept of all columns before it is compressed, in bytes.
-	allPages = 16 << 20
+	allPages = 8 << 20
 	maxPage  = 256 << 10
-	minPage  = 2 << 10
+	minPage  = 1 << 10
 	// batchCells is how many cells are handed to the columns at once.
 	batchCells = 32 << 10
 	maxBatch   = 512 // rows
@@ -107,11 +107,13 @@ type writer struct {
 
 func newWriter(w io.Writer, columns []ColumnProfile) *writer {
 	n := len(columns)
+	page := min(max(allPages/n, minPage), maxPage)
 	p := &writer{
 		w: parquet.NewGenericWriter[any](
 			w, schemaOf(columns),
 			parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault, Concurrency: 1}),
-			parquet.PageBufferSize(min(max(allPages/n, minPage), maxPage)),
+			parquet.PageBufferSize(page),
+			parquet.ColumnPageBuffers(parquet.NewChunkBufferPool(page)), // what is kept of a column comes in such chunks
 			parquet.DictionaryMaxBytes(1<<20),
 			parquet.CreatedBy("leat", "", ""),
 		),

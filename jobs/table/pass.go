@@ -3,6 +3,8 @@ package table
 import (
 	"errors"
 	"io"
+
+	"github.com/leat-dev/leat/jobs"
 )
 
 // each calls visit with every row that fits, and bad, blank or header, when they are not nil, with
@@ -83,6 +85,7 @@ type gathering struct {
 	columns []*column
 	names   namer
 	keys    func() []string // of the columns of JSON lines
+	cells   int64           // of JSON lines, with those that are missing
 	sizes   sizes
 }
 
@@ -111,14 +114,31 @@ func (g *gathering) row(row *record) error {
 		g.name(name)
 	}
 	g.profile.Rows++
-	for i := range row.cells {
-		if c := &row.cells[i]; !g.file.isNull(c) {
-			if err := g.columns[i].add(*c, row.line); err != nil {
+	if !g.file.json {
+		for i := range row.cells {
+			if err := g.cell(row, i); err != nil {
 				return err
 			}
 		}
+		return nil
+	}
+	for _, i := range row.present {
+		if err := g.cell(row, i); err != nil {
+			return err
+		}
+	}
+	if g.cells += int64(len(g.columns)); g.cells > maxJSONCells {
+		return jobs.Fail(jobs.CodeLimitOutput, "%d rows with %d columns make more cells than are written", g.profile.Rows, len(g.columns))
 	}
 	return nil
+}
+
+func (g *gathering) cell(row *record, i int) error {
+	c := &row.cells[i]
+	if g.file.isNull(c) {
+		return nil
+	}
+	return g.columns[i].add(*c, row.line)
 }
 
 // end makes the profile of what was gathered.

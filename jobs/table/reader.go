@@ -57,11 +57,15 @@ type record struct {
 	cells []cell
 	fault fault
 	size  int // bytes
+
+	// Of JSON lines, whose rows may have few of very many cells:
+	present []int // the cells that are there
+	empty   bool  // the line is blank
 }
 
 // blank says that there is nothing in the row's line.
 func (r *record) blank() bool {
-	return r.fault == "" && len(r.cells) == 1 && r.cells[0].form == plain && len(r.cells[0].text) == 0
+	return r.empty || r.fault == "" && len(r.cells) == 1 && r.cells[0].form == plain && len(r.cells[0].text) == 0
 }
 
 // reader reads delimited text. It keeps one row in memory, and of its cells only where they are;
