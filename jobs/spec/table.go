@@ -80,7 +80,7 @@ func (p *TableParams) validateDialect() error {
 		quote = ""
 	}
 	for field, value := range map[string]string{"delimiter": p.Delimiter, "quote": quote} {
-		if value != "" && (len(value) != 1 || value[0] >= utf8.RuneSelf || strings.ContainsAny(value, "\r\n\x00\\")) {
+		if value != "" && !separates(value) {
 			return &jobs.ParamError{Field: field, Reason: "want one ASCII character, and no line end, NUL or backslash"}
 		}
 	}
@@ -95,4 +95,9 @@ func (p *TableParams) validateDialect() error {
 		return &jobs.ParamError{Field: "escape", Reason: "want the quote or a backslash"}
 	}
 	return nil
+}
+
+// separates tells whether something can stand between or around cells.
+func separates(value string) bool {
+	return len(value) == 1 && value[0] < utf8.RuneSelf && !strings.ContainsAny(value, "\r\n\x00\\")
 }

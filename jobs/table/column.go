@@ -123,41 +123,54 @@ func shown(b []byte) string {
 	return text
 }
 
-// addTyped asks first for what the column is already.
+// addTyped asks whether the cell is what the column is already, or anything at all of the first one.
 func (c *column) addTyped(b []byte, f form) error {
-	switch {
-	case f == composite || len(b) == 0:
-		c.becomeText()
-		return nil
-	case c.kind.numeric() || c.kind == kindNone && f != stringly:
-		if n, ok := parseNumber(b); ok && f != stringly {
-			return c.addNumber(n, b)
+	first := c.kind == kindNone
+	if f != stringly && f != composite && (first || c.kind.numeric() || c.kind == kindBoolean) {
+		if known, err := c.addLiteral(b); known {
+			return err
 		}
 	}
-	if c.kind == kindBoolean || c.kind == kindNone && f != stringly {
-		if value, ok := parseBool(b); ok && f != stringly {
-			c.kind = kindBoolean
-			if value {
-				c.trues++
-			}
-			return nil
-		}
-	}
-	if c.kind == kindDate || c.kind == kindNone {
-		if days, ok := parseDate(b); ok {
-			c.kind = kindDate
-			return c.addMoment(int64(days))
-		}
-	}
-	if c.kind == kindTimestamp || c.kind == kindNone {
-		// With a zone a timestamp is a point in time, without one it is not: there is no type for both.
-		if micros, zoned, ok := parseTimestamp(b); ok && (c.kind == kindNone || zoned == c.number.zoned) {
-			c.kind, c.number.zoned = kindTimestamp, zoned
-			return c.addMoment(micros)
+	if f != composite && (first || c.kind.temporal()) {
+		if known, err := c.addTemporal(b); known {
+			return err
 		}
 	}
 	c.becomeText()
 	return nil
+}
+
+func (c *column) addLiteral(b []byte) (known bool, err error) {
+	if c.kind != kindBoolean {
+		if n, ok := parseNumber(b); ok {
+			return true, c.addNumber(n, b)
+		}
+	}
+	value, ok := parseBool(b)
+	if !ok || c.kind.numeric() {
+		return false, nil
+	}
+	c.kind = kindBoolean
+	if value {
+		c.trues++
+	}
+	return true, nil
+}
+
+func (c *column) addTemporal(b []byte) (known bool, err error) {
+	if c.kind != kindTimestamp {
+		if days, ok := parseDate(b); ok {
+			c.kind = kindDate
+			return true, c.addMoment(int64(days))
+		}
+	}
+	// With a zone a timestamp is a point in time, without one it is not: there is no type for both.
+	micros, zoned, ok := parseTimestamp(b)
+	if !ok || c.kind == kindDate || c.kind == kindTimestamp && zoned != c.number.zoned {
+		return false, nil
+	}
+	c.kind, c.number.zoned = kindTimestamp, zoned
+	return true, c.addMoment(micros)
 }
 
 func (c *column) becomeText() {

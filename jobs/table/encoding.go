@@ -49,6 +49,11 @@ func newText(raw io.Reader, name string) (*text, error) {
 			return nil, err
 		}
 	}
+	return t, t.open(head)
+}
+
+// open sets up the decoder, unless only what comes later shows which one.
+func (t *text) open(head []byte) error {
 	switch {
 	case t.name == "utf-16le" || t.name == "utf-16be":
 		order := unicode.LittleEndian
@@ -58,7 +63,7 @@ func newText(raw io.Reader, name string) (*text, error) {
 		t.decode(unicode.UTF16(order, unicode.UseBOM))
 	case bytes.HasPrefix(head, []byte("\ufeff")) && (t.name == "" || t.name == utf8Name):
 		if _, err := t.r.Discard(len("\ufeff")); err != nil {
-			return nil, err
+			return err
 		}
 		t.name, t.in = utf8Name, t.r
 	case t.name == utf8Name:
@@ -66,11 +71,11 @@ func newText(raw io.Reader, name string) (*text, error) {
 	case t.name != "":
 		named, err := htmlindex.Get(t.name)
 		if err != nil {
-			return nil, jobs.Fail(jobs.CodeInvalidParams, "params.encoding: %q is not known", t.name)
+			return jobs.Fail(jobs.CodeInvalidParams, "params.encoding: %q is not known", t.name)
 		}
 		t.decode(named)
 	}
-	return t, nil
+	return nil
 }
 
 // wideEncoding names the encoding of text whose code units are wider than a byte; empty for others.

@@ -111,26 +111,27 @@ func zone(b []byte) (offset int64, zoned, ok bool) {
 	switch {
 	case len(b) == 0:
 		return 0, false, true
-	case len(b) == 1 && (b[0] == 'Z' || b[0] == 'z'):
-		return 0, true, true
-	case len(b) < 3 || b[0] != '+' && b[0] != '-':
-		return 0, false, false
-	}
-	sign, rest := b[0], b[3:]
-	hours, ok := fixed(b[1:3])
-	if !ok || hours > 15 {
-		return 0, false, false
-	}
-	if len(rest) == 3 && rest[0] == ':' {
-		rest = rest[1:]
-	}
-	minutes, ok := fixed(rest)
-	if !ok || minutes > 59 || len(rest) != 0 && len(rest) != 2 {
-		return 0, false, false
-	}
-	offset = int64(hours)*time.Hour.Microseconds() + int64(minutes)*time.Minute.Microseconds()
-	if sign == '-' {
+	case len(b) == 1:
+		return 0, true, b[0] == 'Z' || b[0] == 'z'
+	case b[0] == '+':
+		offset, ok = offsetFromUTC(b[1:])
+	case b[0] == '-':
+		offset, ok = offsetFromUTC(b[1:])
 		offset = -offset
 	}
-	return offset, true, true
+	return offset, true, ok
+}
+
+// offsetFromUTC reads 02, 0200 or 02:00.
+func offsetFromUTC(b []byte) (micros int64, ok bool) {
+	if len(b) == 5 && b[2] == ':' {
+		b = []byte{b[0], b[1], b[3], b[4]}
+	}
+	if len(b) != 2 && len(b) != 4 {
+		return 0, false
+	}
+	hours, ok1 := fixed(b[:2])
+	minutes, ok2 := fixed(b[2:])
+	micros = int64(hours)*time.Hour.Microseconds() + int64(minutes)*time.Minute.Microseconds()
+	return micros, ok1 && ok2 && hours <= 15 && minutes <= 59
 }

@@ -36,19 +36,17 @@ func (n *number) kind() kind {
 // exponent behind them. What has leading zeros, a plus, or separators is none: it may be an
 // identifier or a telephone number, and it would not be written back the same.
 func parseNumber(b []byte) (n number, ok bool) {
-	i := 0
-	negative := len(b) > 0 && b[0] == '-'
+	negative := bytes.HasPrefix(b, []byte("-"))
+	start := 0
 	if negative {
-		i = 1
+		start = 1
 	}
-	start := i
-	mantissa, i := digits(b, i, 0)
+	mantissa, i := digits(b, start, 0)
 	n.before = i - start
 	if n.before > 1 && b[start] == '0' {
 		return n, false
 	}
-	n.digits = n.before
-	if n.before == 1 && b[start] == '0' {
+	if n.digits = n.before; mantissa == 0 && n.before == 1 {
 		n.digits = 0
 	}
 	if i < len(b) && b[i] == '.' {
@@ -92,34 +90,41 @@ func skipExponent(b []byte, i int) int {
 
 // evaluate finds the value. It is false for a number that no type of ours can hold.
 func (n *number) evaluate(b []byte, mantissa uint64, negative bool) bool {
+	n.whole = n.scale == 0 && !n.exponent
 	if n.before+n.scale <= 18 && !n.exponent {
-		n.integer, n.whole = int64(mantissa), n.scale == 0
-		n.value = float64(mantissa)
-		if n.scale > 0 && mantissa < 1<<53 {
-			n.value /= powerOfTen(n.scale) // both are exact, so that this is the nearest
-		} else if n.scale > 0 {
-			n.value, _ = strconv.ParseFloat(string(bytes.TrimPrefix(b, []byte("-"))), 64)
-		}
-		if negative {
-			n.integer, n.value = -n.integer, -n.value
-		}
+		n.evaluateShort(b, mantissa, negative)
 		return true
 	}
-	if n.exponent && n.digits > maxDouble || !n.exponent && n.before+n.scale > maxPrecision && n.digits > maxDouble {
+	if n.digits > maxDouble && (n.exponent || n.before+n.scale > maxPrecision) {
 		return false
 	}
 	var err error
 	if n.value, err = strconv.ParseFloat(string(b), 64); err != nil {
 		return false // beyond a float64
 	}
-	if n.exponent && mantissa != 0 && math.Abs(n.value) < 0x1p-1022 {
-		return false // too small for all of its digits
+	if n.exponent {
+		return mantissa == 0 || math.Abs(n.value) >= 0x1p-1022 // what is smaller loses digits
 	}
-	if n.scale == 0 && !n.exponent && n.before <= 19 {
+	if n.whole {
 		n.integer, err = strconv.ParseInt(string(b), 10, 64)
 		n.whole = err == nil
 	}
 	return true
+}
+
+// evaluateShort does without strconv where it can.
+func (n *number) evaluateShort(b []byte, mantissa uint64, negative bool) {
+	n.integer, n.value = int64(mantissa), float64(mantissa)
+	switch {
+	case n.scale == 0:
+	case mantissa < 1<<53:
+		n.value /= powerOfTen(n.scale) // both are exact, so that this is the nearest
+	default:
+		n.value, _ = strconv.ParseFloat(string(bytes.TrimPrefix(b, []byte("-"))), 64) // which is a number
+	}
+	if negative {
+		n.integer, n.value = -n.integer, -n.value
+	}
 }
 
 // powerOfTen is exact up to 22.
