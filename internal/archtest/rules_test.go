@@ -20,7 +20,7 @@ var imports = map[string][]string{
 	"jobs/*":     {"jobs", "jobs/sniff", "jobs/spec", "blob"}, // a handler each
 	"scale":      {},
 	"blob":       {},
-	"config":     {},
+	"config":     {"jobs/spec"}, // what can be declared of kinds
 	"telemetry":  {},
 	"api/wire":   {},
 

@@ -131,5 +131,10 @@ func TestProgramDiesWithTheWorker(t *testing.T) {
 	if err := worker.Wait(); err == nil {
 		t.Error("the worker was not killed")
 	}
+	t.Cleanup(func() {
+		if isAlive(t, pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 	dies(t, "the program", pid)
 }

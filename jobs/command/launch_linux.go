@@ -52,6 +52,10 @@ func launch(args []string, status *os.File) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("launch: give up the right to gain rights: %w", err)
 	}
+	// start has set this on the first thread, which need not be the one that goes on.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("launch: die with the worker: %w", err)
+	}
 	if _, err := status.WriteString(launched); err != nil {
 		return fmt.Errorf("launch: %w", err)
 	}

@@ -91,10 +91,13 @@ func number(text []byte) float64 {
 	sum := 0.0
 	for piece := range strings.SplitSeq(string(text), ":") {
 		n, err := strconv.ParseFloat(piece, 64)
-		if err != nil || math.IsInf(n, 0) {
+		if err != nil {
 			return math.NaN()
 		}
 		sum = 60*sum + n
+	}
+	if math.IsInf(sum, 0) {
+		return math.NaN()
 	}
 	return sum
 }

@@ -183,11 +183,16 @@ func (p Progress) check() error {
 		return fmt.Errorf("unit: %q is not %s or %s", p.Unit, Percent, Fraction)
 	case p.From != FromStdout && p.From != FromStderr:
 		return fmt.Errorf("from: %q is not %s or %s", p.From, FromStdout, FromStderr)
-	case p.Pattern == "" && p.Total != "":
+	case p.Pattern != "":
+		return p.checkPatterns()
+	case p.Total != "":
 		return errors.New("total is of no use without a pattern")
-	case p.Pattern == "":
-		return nil
 	}
+	return nil
+}
+
+// checkPatterns tells whether the patterns find the numbers that they are there for.
+func (p Progress) checkPatterns() error {
 	pattern, err := regexp.Compile(p.Pattern)
 	if err != nil {
 		return fmt.Errorf("pattern: %w", err)

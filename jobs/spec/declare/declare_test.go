@@ -2,6 +2,7 @@ package declare_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ func ocr() declare.Command {
 		Params: map[string]declare.Param{
 			"lang": {Pattern: "[a-z]{3}", Default: "eng", Doc: `the "language"`},
 			"page": {Pattern: "[0-9]*"},
+			"size": {Pattern: "[0-9]+"},
 		},
 		MediaTypes: []string{"image/*"}, Queue: "slow", Timeout: time.Minute, Concurrency: 2,
 		MaxAttempts: 3, RetryBase: time.Second, RetryFactor: 3, RetryCap: time.Minute, RetryJitter: &none,
@@ -59,15 +61,23 @@ func TestParams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tags := reflect.TypeOf(spec.Params)
+	if got := tags.Field(0).Tag; got != `json:"lang,omitempty" doc:"the \"language\"" pattern:"^(?:[a-z]{3})$" default:"eng"` {
+		t.Errorf("tag %s", got)
+	}
+	if got := tags.Field(2).Tag.Get("json"); got != "size" { // required, since nothing is no size
+		t.Errorf("key %q", got)
+	}
 	for _, c := range []struct{ raw, want, field string }{
-		{``, `{"lang":"eng"}`, ""},
-		{`{"page":"3","lang":"deu"}`, `{"lang":"deu","page":"3"}`, ""},
-		{`{"lang":""}`, `{"lang":"eng"}`, ""},
-		{`{"lang":"de"}`, "", "lang"},
-		{`{"lang":"deu\n"}`, "", "lang"},
-		{`{"lang":"deu --x"}`, "", "lang"},
-		{`{"page":3}`, "", "page"},
-		{`{"pages":"3"}`, "", ""},
+		{`{"size":"1"}`, `{"lang":"eng","size":"1"}`, ""},
+		{`{"page":"3","lang":"deu","size":"1"}`, `{"lang":"deu","page":"3","size":"1"}`, ""},
+		{`{"lang":"","size":"1"}`, `{"lang":"eng","size":"1"}`, ""},
+		{``, "", "size"},
+		{`{"lang":"de","size":"1"}`, "", "lang"},
+		{`{"lang":"deu\n","size":"1"}`, "", "lang"},
+		{`{"lang":"deu --x","size":"1"}`, "", "lang"},
+		{`{"page":3,"size":"1"}`, "", "page"},
+		{`{"pages":"3","size":"1"}`, "", ""},
 	} {
 		got, _, err := spec.Canonical([]byte(c.raw))
 		param, refused := errors.AsType[*jobs.ParamError](err)
@@ -81,7 +91,7 @@ func TestParams(t *testing.T) {
 // with a dash.
 func TestValuesAreNoOptions(t *testing.T) {
 	t.Parallel()
-	any := declare.Param{Pattern: `.*`}
+	anything := declare.Param{Pattern: `.*`}
 	for _, c := range []struct {
 		arg string
 		ok  bool
@@ -89,7 +99,7 @@ func TestValuesAreNoOptions(t *testing.T) {
 		{"{param.a}", false}, {"{param.a}x", false}, {"{param.b}{param.a}", false},
 		{"x{param.a}", true}, {"--level={param.a}", true}, {"{output}{param.a}", true}, {"none", true},
 	} {
-		d := declare.Command{Name: "x", Argv: []string{"true", c.arg}, Params: map[string]declare.Param{"a": any, "b": any}}
+		d := declare.Command{Name: "x", Argv: []string{"true", c.arg}, Params: map[string]declare.Param{"a": anything, "b": anything}}
 		if err := d.Check(); err != nil {
 			t.Fatal(err)
 		}

@@ -43,11 +43,10 @@ func (c *Command) params() (any, func(any) error) {
 	}
 	fields := make([]reflect.StructField, len(names))
 	for i, name := range names {
-		tag := fmt.Sprintf(`json:"%s,omitempty" doc:%q pattern:%q`, name, c.Params[name].Doc, c.Params[name].Pattern)
 		fields[i] = reflect.StructField{
 			Name: "P" + name, // exported, whatever the name begins with
 			Type: reflect.TypeFor[string](),
-			Tag:  reflect.StructTag(tag),
+			Tag:  c.paramTag(name),
 		}
 	}
 	declared := *c
@@ -65,6 +64,21 @@ func (c *Command) params() (any, func(any) error) {
 		return nil
 	}
 	return reflect.Zero(reflect.StructOf(fields)).Interface(), check
+}
+
+// paramTag describes a parameter to those who make a schema of the struct. One that cannot be left
+// out has no omitempty.
+func (c *Command) paramTag(name string) reflect.StructTag {
+	p := c.Params[name]
+	key := name
+	if c.checkValue(name, p.Default) == nil {
+		key += ",omitempty"
+	}
+	tag := fmt.Sprintf(`json:%q doc:%q pattern:%q`, key, p.Doc, "^(?:"+p.Pattern+")$")
+	if p.Default != "" {
+		tag += fmt.Sprintf(` default:%q`, p.Default)
+	}
+	return reflect.StructTag(tag)
 }
 
 // CheckValues tells whether a run's parameters are the declared ones with values that they may
