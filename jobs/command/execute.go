@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -70,7 +71,7 @@ func (h *handler) supervise(ctx context.Context, stop context.CancelCauseFunc, r
 
 	switch cause := context.Cause(ctx); {
 	case cause != nil:
-		return cause
+		return errors.Join(cause, err)
 	case err != nil:
 		return err
 	case status.String() != launched:

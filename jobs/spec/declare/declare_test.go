@@ -96,8 +96,13 @@ func TestValuesAreNoOptions(t *testing.T) {
 		arg string
 		ok  bool
 	}{
-		{"{param.a}", false}, {"{param.a}x", false}, {"{param.b}{param.a}", false},
-		{"x{param.a}", true}, {"--level={param.a}", true}, {"{output}{param.a}", true}, {"none", true},
+		{"{param.a}", false},
+		{"{param.a}x", false},
+		{"{param.b}{param.a}", false},
+		{"x{param.a}", true},
+		{"--level={param.a}", true},
+		{"{output}{param.a}", true},
+		{"none", true},
 	} {
 		d := declare.Command{Name: "x", Argv: []string{"true", c.arg}, Params: map[string]declare.Param{"a": anything, "b": anything}}
 		if err := d.Check(); err != nil {

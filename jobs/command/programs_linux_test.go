@@ -66,27 +66,28 @@ func needs(t *testing.T, program, debian string) {
 	}
 }
 
-// film makes a short film with sound.
-func film(t *testing.T) string {
+// film makes a short film with sound, and gives its path and content.
+func film(t *testing.T, name, audio string) (path, content string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "film.mkv")
+	path = filepath.Join(t.TempDir(), name)
 	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-nostdin", "-loglevel", "error",
 		"-f", "lavfi", "-i", "testsrc=duration=2:size=160x120:rate=10", "-f", "lavfi", "-i", "sine=duration=2",
-		"-c:v", "mpeg4", "-c:a", "flac", file)
+		"-c:v", "mpeg4", "-c:a", audio, path)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	content, err := os.ReadFile(file)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(content)
+	return path, string(text)
 }
 
 func TestFFmpeg(t *testing.T) {
 	t.Parallel()
 	needs(t, "ffmpeg", "ffmpeg")
-	content := film(t)
+	_, content := film(t, "film.mkv", "flac")
+	secret, _ := film(t, "secret.ts", "mp2") // of which a playlist makes a film of its own
 
 	poster := newRig(t, example(t, "poster"))
 	made := poster.run(t, "$(id) -y.mkv", content, `{"width":"64"}`)
@@ -99,8 +100,8 @@ func TestFFmpeg(t *testing.T) {
 	}
 	for name, hostile := range map[string]string{
 		"cut.mkv": content[:100], "text.mkv": "no film", "empty.mkv": "",
-		"list.m3u8":  "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
-		"concat.txt": "ffconcat version 1.0\nfile /etc/passwd\n",
+		"list.m3u8":  "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://" + secret + "\n#EXT-X-ENDLIST\n",
+		"concat.txt": "ffconcat version 1.0\nfile " + secret + "\n",
 	} {
 		made := poster.run(t, name, hostile, "")
 		if made.Code() != jobs.CodeMalformed || !jobs.IsPermanent(made.Err) || len(made.Artifacts) > 0 {
