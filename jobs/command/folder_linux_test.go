@@ -60,7 +60,7 @@ func TestLockedFoldersAreRemoved(t *testing.T) {
 func TestArtifactNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 200)
-	names := command.Unique("a.txt", "a.txt", "a.txt", ".x", ".x", "..", " ", "\x00\n", "file", long, long, long+".txt", "."+long, "."+long, "\xff\xff", "‮gpj.exe", "a\tb", "-rf", "CON")
+	names := command.Unique("a.txt", "a.txt", "a.txt", ".x", ".x", "..", " ", "\x00\n", "file", long, long, long+".txt", "."+long, "."+long, "\xff\xff", "\u202egpj.exe", "a\tb", "-rf", "CON")
 	seen := map[string]bool{}
 	for _, name := range names {
 		if err := jobs.CheckArtifactName(name); err != nil || seen[name] {
