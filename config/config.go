@@ -2,12 +2,13 @@
 // variables, then a YAML file, each option under one name in all three, and checks them all before
 // anything starts.
 //
-// It imports nothing of Leat.
+// It imports jobs/spec/declare, for the kinds that are declared here, and nothing else of Leat.
 package config
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ import (
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/leat-dev/leat/jobs/spec/declare"
 )
 
 // EnvPrefix begins every environment variable: the option database-url is LEAT_DATABASE_URL.
@@ -76,6 +79,8 @@ type Options struct {
 
 	// Kinds changes kinds' defaults; only the file has it.
 	Kinds map[string]Kind `koanf:"kinds"`
+	// Commands declares kinds whose work a program does, by their names; only the file has it.
+	Commands map[string]declare.Command `koanf:"commands"`
 }
 
 // Kind overrides what a kind's description says; zero fields do not.
@@ -227,6 +232,10 @@ func (l *Loader) Load(lookupEnv func(string) (string, bool)) (Options, error) {
 	if err != nil {
 		return opts, fmt.Errorf("options: %w", err)
 	}
+	for name, command := range opts.Commands {
+		command.Name = name
+		opts.Commands[name] = command
+	}
 	return opts, opts.validate()
 }
 
@@ -245,14 +254,14 @@ func (l *Loader) configFile(lookupEnv func(string) (string, bool)) string {
 
 func decodeSize(_, to reflect.Type, data any) (any, error) {
 	text, ok := data.(string)
-	if !ok || to != reflect.TypeFor[Size]() {
+	if !ok || to != reflect.TypeFor[Size]() && to != reflect.TypeFor[declare.Bytes]() {
 		return data, nil
 	}
 	n, err := humanize.ParseBytes(text)
 	if err != nil || n > 1<<62 {
 		return nil, fmt.Errorf("%q is not a size such as 64MiB", text)
 	}
-	return Size(n), nil
+	return int64(n), nil
 }
 
 func decodeQueues(_, to reflect.Type, data any) (any, error) {
@@ -300,6 +309,11 @@ func (o *Options) validate() error {
 	positive("sweep-every", o.SweepEvery >= time.Second, o.SweepEvery)
 	if o.InlineLimit > 1<<20 {
 		errs = append(errs, fmt.Errorf("inline-limit (%s): at most 1MiB can lie in the database", EnvName("inline-limit")))
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Commands)) {
+		if err := o.Commands[name].Check(); err != nil {
+			errs = append(errs, fmt.Errorf("commands: %w", err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -30,6 +30,9 @@ type Spec struct {
 	// it takes none. A pointer to it may implement interface{ Validate() error }, and a *ParamError
 	// from there names the field. Its JSON and doc tags describe the parameters to people.
 	Params any
+	// Check, where there is one, is given a pointer to the struct after its own Validate. It fills in
+	// defaults and refuses what a declared kind does not take; a *ParamError names the field.
+	Check func(params any) error
 
 	MediaTypes []string // sniffed types that Auto routes here: "image/png", "image/*"
 	Queue      string   // DefaultQueue when empty
@@ -74,13 +77,11 @@ func (s *Spec) Canonical(raw json.RawMessage) (json.RawMessage, [32]byte, error)
 	if err := decodeStrictly(raw, target); err != nil {
 		return nil, [32]byte{}, err
 	}
-	if v, ok := target.(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			if p, ok := errors.AsType[*ParamError](err); ok {
-				return nil, [32]byte{}, p
-			}
-			return nil, [32]byte{}, &ParamError{Reason: err.Error()}
+	if err := s.checkParams(target); err != nil {
+		if p, ok := errors.AsType[*ParamError](err); ok {
+			return nil, [32]byte{}, p
 		}
+		return nil, [32]byte{}, &ParamError{Reason: err.Error()}
 	}
 	canonical, err := json.Marshal(target)
 	if err != nil {
@@ -90,6 +91,19 @@ func (s *Spec) Canonical(raw json.RawMessage) (json.RawMessage, [32]byte, error)
 		return nil, [32]byte{}, &ParamError{Reason: strings.Replace(err.Error(), "result", "value", 1)}
 	}
 	return canonical, sha256.Sum256(canonical), nil
+}
+
+// checkParams asks the parameters themselves, then the kind.
+func (s *Spec) checkParams(target any) error {
+	if v, ok := target.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return err
+		}
+	}
+	if s.Check != nil {
+		return s.Check(target)
+	}
+	return nil
 }
 
 func decodeStrictly(raw json.RawMessage, target any) error {

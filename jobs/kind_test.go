@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -80,6 +81,30 @@ func TestCanonical(t *testing.T) {
 				t.Errorf("the canonical form of %s is %s, %v", got, again, err)
 			}
 		})
+	}
+}
+
+// A kind that is declared checks its parameters with a function, behind the struct's own check; what
+// it fills in is part of the canonical form.
+func TestCanonicalIsChecked(t *testing.T) {
+	t.Parallel()
+	spec := jobs.Spec{Params: params{}, Check: func(p any) error {
+		given, ok := p.(*params)
+		if !ok || given.Width == 7 {
+			return fmt.Errorf("a %T of 7", p)
+		}
+		given.Quality = 1
+		return nil
+	}}
+	got, _, err := spec.Canonical(json.RawMessage(`{"width":3}`))
+	if err != nil || string(got) != `{"width":3,"quality":1,"formats":null}` {
+		t.Errorf("got %s, %v", got, err)
+	}
+	for raw, want := range map[string]string{`{"width":7}`: "of 7", `{"width":-1}`: "is negative"} {
+		_, _, err := spec.Canonical(json.RawMessage(raw))
+		if p, ok := errors.AsType[*jobs.ParamError](err); !ok || !strings.Contains(p.Reason, want) {
+			t.Errorf("%s: %v", raw, err)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ var imports = map[string][]string{
 	"jobs/*":         {"jobs", "jobs/sniff", "jobs/charset", "jobs/input", "jobs/imageinfo", "jobs/zipdir", "jobs/spec", "blob"}, // a handler each
 	"scale":          {},
 	"blob":           {},
-	"config":         {},
+	"config":         {"jobs/spec"}, // what can be declared of kinds
 	"telemetry":      {},
 	"api/wire":       {},
 	"jobs/zipdir":    {},

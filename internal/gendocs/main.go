@@ -87,6 +87,11 @@ func configurationPage() string {
 		"Only the file has `kinds`, which changes what a kind brings; what is left out stays as it is:\n\n" +
 		"```yaml\nkinds:\n  inspect:\n    timeout: 10m\n    concurrency: 4      # at once in one process\n    max-attempts: 3\n" +
 		"    retry-base: 10s\n    retry-factor: 2\n    retry-cap: 1h\n    retry-jitter: 0.2\n```\n")
+	b.WriteString("\nOnly the file has `commands`, which declares kinds of your own: a program that is run on each file. See\n" +
+		"[kinds/command.md](kinds/command.md) for all that can be said of one. The api and the workers need the same\n" +
+		"`commands`; the program itself is needed where workers run.\n\n" +
+		"```yaml\ncommands:\n  ocr:\n    summary: Reads the text in a picture.\n" +
+		"    argv: [tesseract, \"{input}\", \"{output}/text\"]\n    media-types: [image/png, image/jpeg]\n```\n")
 	return b.String()
 }
 
