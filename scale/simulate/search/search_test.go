@@ -28,7 +28,7 @@ func TestBest(t *testing.T) {
 	loads := []*simulate.Load{spike(t).Load(1), spike(t).Load(2)}
 	slow := scale.Default()
 	slow.Min = 20 // all the time
-	s := search{ours: simulate.Leat{Policy: slow}, seeds: 2, coarse: 1, log: io.Discard}
+	s := search{ours: simulate.Leat{Policy: slow}, seeds: 2, coarse: 1, coarseFor: time.Hour, log: io.Discard}
 	ours, err := run1(t.Context(), loads, s.ours)
 	if err != nil {
 		t.Fatal(err)
