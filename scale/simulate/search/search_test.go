@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -68,7 +69,7 @@ func TestGrid(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, list := range [][]simulate.Rules{kedas(slots), hpas(slots)} {
 		for _, rules := range list {
-			text := rules.(interface{ String() string }).String()
+			text := fmt.Sprint(rules)
 			if _, ok := defaults[text]; ok {
 				defaults[text] = true
 			}
