@@ -1,10 +1,11 @@
 // Package cluster_test proves on a real Kubernetes cluster that the scaler sizes the worker
 // Deployment to the work. `make e2e` runs it: it needs KUBECONFIG, kubectl, and in the cluster the
 // image local/leat:e2e with the programs api, worker, scaler, leat and integration/program; the
-// nodes must share this machine's network, since Postgres and Redis run on 127.0.0.1.
+// node must be this machine: Postgres and Redis run on its 127.0.0.1, and a process of a pod is killed.
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -13,7 +14,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -201,7 +205,8 @@ func (c *cluster) replicas() int {
 	return -1
 }
 
-// leader is the pod that holds the Lease and runs; empty when there is none.
+// leader is who holds the Lease and runs: a pod's name, and behind a _ a number that each process has
+// of its own. It is empty when there is none.
 func (c *cluster) leader() string {
 	lease, err := c.kube.CoordinationV1().Leases(namespace).Get(c.t.Context(), "worker-scaler", metav1.GetOptions{})
 	if err != nil || lease.Spec.HolderIdentity == nil || lease.Spec.RenewTime == nil {
@@ -211,8 +216,32 @@ func (c *cluster) leader() string {
 	if age > time.Duration(*lease.Spec.LeaseDurationSeconds)*time.Second {
 		return ""
 	}
-	pod, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_") // and a number of its own behind that
-	return pod
+	return *lease.Spec.HolderIdentity
+}
+
+// kill ends a pod's process at once, as kill -9 on its node does; the node is this machine.
+func (c *cluster) kill(pod string) {
+	c.t.Helper()
+	wanted := []byte("LEAT_INSTANCE=" + pod)
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		environ, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		if err != nil || !slices.ContainsFunc(bytes.Split(environ, []byte{0}), func(v []byte) bool { return bytes.Equal(v, wanted) }) {
+			continue // a process that has ended, most likely
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			c.t.Fatalf("kill the process of %s: %v", pod, err)
+		}
+		return
+	}
+	c.t.Fatalf("no process of %s on this machine", pod)
 }
 
 // upload posts n files of the kind at once, over some connections, and returns when all are

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/leat-dev/leat/scale"
 	"github.com/leat-dev/leat/scale/simulate"
@@ -35,6 +36,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	shape := flags.String("shape", "", "only this load")
 	seeds := flags.Int("seeds", 20, "loads of each shape that what is printed is the mean of")
 	coarse := flags.Int("coarse", 2, "of these, how many every setting is tried on first")
+	coarseFor := flags.Duration("coarse-for", 24*time.Hour, "how much of these loads")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -49,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := search{ours: simulate.Leat{Policy: policy}, seeds: *seeds, coarse: min(*coarse, *seeds), log: stderr}
+	s := search{ours: simulate.Leat{Policy: policy}, seeds: *seeds, coarse: min(*coarse, *seeds), coarseFor: *coarseFor, log: stderr}
 	for _, sh := range simulate.Shapes() {
 		if *shape == "" || *shape == sh.Name {
 			if err := s.load(ctx, sh, stdout); err != nil {

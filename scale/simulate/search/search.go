@@ -5,8 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/leat-dev/leat/scale"
 	"github.com/leat-dev/leat/scale/simulate"
@@ -15,6 +19,7 @@ import (
 type search struct {
 	ours          simulate.Leat
 	seeds, coarse int
+	coarseFor     time.Duration // of each load, where every setting is tried
 	log           io.Writer
 }
 
@@ -72,37 +77,59 @@ func (s *search) load(ctx context.Context, shape simulate.Shape, out io.Writer) 
 // best tries all settings on a few loads, the best of them on all, and gives the one that comes closest
 // to beating ours, and how many do.
 func (s *search) best(ctx context.Context, loads []*simulate.Load, grid []simulate.Rules, ours tried) (tried, int, error) {
-	few, err := run1(ctx, loads[:s.coarse], s.ours)
+	few := s.few(loads)
+	bar, err := run1(ctx, few, s.ours)
 	if err != nil {
 		return tried{}, 0, err
 	}
-	list := make([]tried, 0, len(grid))
-	for i, rules := range grid {
-		t, err := run1(ctx, loads[:s.coarse], rules)
-		if err != nil {
-			return tried{}, 0, err
-		}
-		list = append(list, t)
-		if i%50 == 0 {
-			fmt.Fprintf(s.log, "%s: %d of %d settings of %s\n", t.Load, i, len(grid), rules.Name())
+	fmt.Fprintf(s.log, "%s: %d settings of %s\n", loads[0].Name, len(grid), grid[0].Name())
+	list, err := runAll(ctx, few, grid)
+	if err != nil {
+		return tried{}, 0, err
+	}
+	slices.SortStableFunc(list, func(a, b tried) int { return cmp.Compare(a.against(bar), b.against(bar)) })
+	var promising []simulate.Rules
+	for i, t := range list {
+		if i < short || t.against(bar) < 1.03 {
+			promising = append(promising, t.rules)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b tried) int { return cmp.Compare(a.against(few), b.against(few)) })
+	fmt.Fprintf(s.log, "%s: %d of them on all loads\n", loads[0].Name, len(promising))
+	if list, err = runAll(ctx, loads, promising); err != nil {
+		return tried{}, 0, err
+	}
 	beaten := 0
-	for i := range list {
-		promising := i < short || list[i].against(few) < 1.03
-		if !promising {
-			list = list[:i]
-			break
-		}
-		if list[i], err = run1(ctx, loads, list[i].rules); err != nil {
-			return tried{}, 0, err
-		}
-		if ours.LosesTo(list[i].Summary) {
+	for _, t := range list {
+		if ours.LosesTo(t.Summary) {
 			beaten++
 		}
 	}
 	return slices.MinFunc(list, func(a, b tried) int { return cmp.Compare(a.against(ours), b.against(ours)) }), beaten, nil
+}
+
+// few are the loads that every setting is tried on: the first, and of each its beginning.
+func (s *search) few(loads []*simulate.Load) []*simulate.Load {
+	few := make([]*simulate.Load, s.coarse)
+	for i := range few {
+		part := *loads[i]
+		part.For = min(part.For, s.coarseFor)
+		few[i] = &part
+	}
+	return few
+}
+
+// runAll runs the loads under each of the rules, as many side by side as there are processors.
+func runAll(ctx context.Context, loads []*simulate.Load, rules []simulate.Rules) ([]tried, error) {
+	list := make([]tried, len(rules))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range rules {
+		group.Go(func() (err error) {
+			list[i], err = run1(ctx, loads, rules[i])
+			return err
+		})
+	}
+	return list, group.Wait()
 }
 
 // against is how far rules are from beating others on both wait and cost: below 1 they do. A second is

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestBest(t *testing.T) {
 	loads := []*simulate.Load{spike(t).Load(1), spike(t).Load(2)}
 	slow := scale.Default()
 	slow.Min = 20 // all the time
-	s := search{ours: simulate.Leat{Policy: slow}, seeds: 2, coarse: 1, log: io.Discard}
+	s := search{ours: simulate.Leat{Policy: slow}, seeds: 2, coarse: 1, coarseFor: time.Hour, log: io.Discard}
 	ours, err := run1(t.Context(), loads, s.ours)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +69,7 @@ func TestGrid(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, list := range [][]simulate.Rules{kedas(slots), hpas(slots)} {
 		for _, rules := range list {
-			text := rules.(interface{ String() string }).String()
+			text := fmt.Sprint(rules)
 			if _, ok := defaults[text]; ok {
 				defaults[text] = true
 			}
