@@ -16,6 +16,7 @@ import (
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/spec/declare"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -135,24 +136,27 @@ func TestChildModeRunsAChildInsteadOfTheProgram(t *testing.T) {
 
 func TestConfigurationChangesKinds(t *testing.T) {
 	t.Parallel()
-	specs, err := jobs.NewSpecs("a", jobs.Spec{Name: "a", Version: 1}, jobs.Spec{Name: "b", Version: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
 	none := 0.0
-	changed, err := app.Configure(specs, map[string]config.Kind{"a": {MaxAttempts: 2, RetryJitter: &none, Concurrency: 3}})
+	opts := config.Options{
+		Kinds:    map[string]config.Kind{"image": {MaxAttempts: 2, RetryJitter: &none, Concurrency: 3}},
+		Commands: map[string]declare.Command{"copy": {Name: "copy", Argv: []string{"/bin/cp", "{input}", "{output}/copy"}}},
+	}
+	specs, err := app.Specs(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, _ := changed.Get("a")
-	b, _ := changed.Get("b")
-	if a.Retry.MaxAttempts != 2 || a.Retry.Jitter != 0 || a.Retry.Base != jobs.DefaultRetry().Base || a.Concurrency != 3 || b.Retry != jobs.DefaultRetry() {
-		t.Errorf("a %+v, b %+v", a, b)
+	changed, _ := specs.Get("image")
+	same, _ := specs.Get("inspect")
+	if changed.Retry.MaxAttempts != 2 || changed.Retry.Jitter != 0 || changed.Retry.Base != jobs.DefaultRetry().Base || changed.Concurrency != 3 || same.Retry != jobs.DefaultRetry() {
+		t.Errorf("image %+v, inspect %+v", changed, same)
 	}
-	for _, wrong := range []map[string]config.Kind{{"c": {MaxAttempts: 2}}, {"a": {RetryFactor: 0.5}}} {
+	if _, ok := specs.Get("copy"); !ok {
+		t.Error("a declared command is no kind")
+	}
+	for _, wrong := range []map[string]config.Kind{{"c": {MaxAttempts: 2}}, {"image": {RetryFactor: 0.5}}} {
 		var exit *app.ExitError
-		if _, err := app.Configure(specs, wrong); !errors.As(err, &exit) || exit.Code != 2 {
-			t.Errorf("Configure(%v): %v, want a complaint about the options", wrong, err)
+		if _, err := app.Specs(config.Options{Kinds: wrong}); !errors.As(err, &exit) || exit.Code != 2 {
+			t.Errorf("Specs with %v: %v, want a complaint about the options", wrong, err)
 		}
 	}
 }

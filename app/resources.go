@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/leat-dev/leat/blob"
 	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/spec"
 	"github.com/leat-dev/leat/queue"
 	"github.com/leat-dev/leat/store"
 	"github.com/leat-dev/leat/telemetry"
@@ -89,8 +92,30 @@ func (r *Resources) Instance() string {
 	return host
 }
 
-// Configure gives the specs with what the configuration changes in them. Its errors are *ExitError.
-func Configure(specs *jobs.Specs, changes map[string]config.Kind) (*jobs.Specs, error) {
+// Specs are the kinds that there are: those that Leat brings and those that are declared, with what
+// the configuration changes in them. Its errors are *ExitError.
+func Specs(opts config.Options) (*jobs.Specs, error) {
+	brought, err := spec.All()
+	if err != nil {
+		return nil, err
+	}
+	list := brought.All()
+	for _, name := range slices.Sorted(maps.Keys(opts.Commands)) {
+		declared, err := opts.Commands[name].Spec()
+		if err != nil {
+			return nil, &ExitError{Code: 2, Err: fmt.Errorf("options: commands: %q: %w", name, err)}
+		}
+		list = append(list, declared)
+	}
+	specs, err := jobs.NewSpecs(spec.Inspect().Name, list...)
+	if err != nil {
+		return nil, &ExitError{Code: 2, Err: fmt.Errorf("options: commands: %w", err)}
+	}
+	return configure(specs, opts.Kinds)
+}
+
+// configure changes specs. Its errors are *ExitError.
+func configure(specs *jobs.Specs, changes map[string]config.Kind) (*jobs.Specs, error) {
 	for name := range changes {
 		if _, ok := specs.Get(name); !ok {
 			return nil, &ExitError{Code: 2, Err: fmt.Errorf("options: kinds: there is no kind %q", name)}

@@ -60,6 +60,7 @@ type Options struct {
 
 	Queues          map[string]int `koanf:"queues" group:"worker,scaler,up" usage:"queues to serve and their weights, as critical=6,default=3"`
 	Concurrency     int            `koanf:"concurrency" group:"worker,up" usage:"jobs at once in this process"`
+	Scratch         string         `koanf:"scratch" group:"worker,up" usage:"folder for what runs need for a while (default: leat in the system's folder for such files)"`
 	Fetchers        int            `koanf:"fetchers" group:"worker,up" usage:"parallel fetchers of jobs, 1 to 4"`
 	PollBudget      int            `koanf:"poll-budget" group:"worker,up" usage:"idle polls of Redis per second that all workers together may make; beyond it they poll less often"`
 	ShutdownTimeout time.Duration  `koanf:"shutdown-timeout" group:"serve" usage:"how long running jobs and requests may go on after a stop was asked for"`

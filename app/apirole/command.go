@@ -8,28 +8,18 @@ import (
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/jobs"
-	"github.com/leat-dev/leat/jobs/spec"
 )
 
-// Specs gives the kinds that Leat brings, as configured.
-func Specs(changes map[string]config.Kind) (*jobs.Specs, error) {
-	specs, err := spec.All()
-	if err != nil {
-		return nil, err
-	}
-	return app.Configure(specs, changes)
-}
-
-// Command is the api program. specs gives the kinds that it takes jobs for, as the configuration
-// changes them: Specs, or a program's own.
-func Command(env app.Env, open app.Opener, specs func(map[string]config.Kind) (*jobs.Specs, error)) *cobra.Command {
+// Command is the api program. specs gives the kinds that it takes jobs for: app.Specs, or a program's
+// own.
+func Command(env app.Env, open app.Opener, specs func(config.Options) (*jobs.Specs, error)) *cobra.Command {
 	return app.Program{
 		Name:     "api",
 		Short:    "Takes in files over HTTP and commits a job for each",
 		Groups:   []string{"store", "redis", "blob", "api", "dispatch", "serve"},
 		Defaults: config.Default(),
 		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
-			takes, err := specs(res.Options.Kinds)
+			takes, err := specs(res.Options)
 			if err != nil {
 				return nil, err
 			}

@@ -8,19 +8,19 @@ import (
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/jobs"
-	"github.com/leat-dev/leat/jobs/spec"
 )
 
-// Kinds pairs the kinds that Leat brings, as configured, with their handlers.
+// Kinds pairs all kinds that there are with their handlers.
 func Kinds(res *app.Resources) (*jobs.Kinds, error) {
-	specs, err := spec.All()
+	specs, err := app.Specs(res.Options)
 	if err != nil {
 		return nil, err
 	}
-	if specs, err = app.Configure(specs, res.Options.Kinds); err != nil {
+	handlers, err := Handlers(res)
+	if err != nil {
 		return nil, err
 	}
-	return jobs.NewKinds(specs, Handlers(res))
+	return jobs.NewKinds(specs, handlers)
 }
 
 // Command is the worker program. kinds gives what it can do, as the configuration changes it:

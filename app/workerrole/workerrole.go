@@ -9,23 +9,9 @@ import (
 
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/jobs"
-	"github.com/leat-dev/leat/jobs/inspect"
 	"github.com/leat-dev/leat/queue"
 	"github.com/leat-dev/leat/worker"
-	"github.com/leat-dev/leat/worker/isolate"
 )
-
-// Handlers are the handlers of the kinds that Leat brings, by kind. Those that decode what others
-// have made run in processes of their own, the last of which ends with res.
-func Handlers(res *app.Resources) map[string]jobs.Handler {
-	handlers := map[string]jobs.Handler{"inspect": inspect.New()}
-	for kind, apart := range decoders() {
-		h := isolate.New(kind, []string{app.ChildArg, decoderChild}, apart.limits, res.Log.With("part", "worker"))
-		res.OnClose("the process kept ready for "+kind, func() error { h.Close(); return nil })
-		handlers[kind] = h
-	}
-	return handlers
-}
 
 // Services makes a worker for the kinds.
 func Services(ctx context.Context, res *app.Resources, kinds *jobs.Kinds) ([]app.Service, error) {

@@ -11,5 +11,5 @@ import (
 
 func main() {
 	env := app.OSEnv()
-	os.Exit(app.Main(apirole.Command(env, production.Open, apirole.Specs), env, nil))
+	os.Exit(app.Main(apirole.Command(env, production.Open, app.Specs), env, nil))
 }

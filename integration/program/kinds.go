@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/app"
-	"github.com/leat-dev/leat/app/apirole"
 	"github.com/leat-dev/leat/app/workerrole"
 	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/jobs"
@@ -78,8 +77,8 @@ func withWork(specs *jobs.Specs) (*jobs.Specs, error) {
 	return jobs.NewSpecs("inspect", append(specs.All(), workSpec())...)
 }
 
-func specs(changes map[string]config.Kind) (*jobs.Specs, error) {
-	s, err := apirole.Specs(changes)
+func specs(opts config.Options) (*jobs.Specs, error) {
+	s, err := app.Specs(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +86,14 @@ func specs(changes map[string]config.Kind) (*jobs.Specs, error) {
 }
 
 func kinds(res *app.Resources) (*jobs.Kinds, error) {
-	s, err := specs(res.Options.Kinds)
+	s, err := specs(res.Options)
 	if err != nil {
 		return nil, err
 	}
-	handlers := workerrole.Handlers(res)
+	handlers, err := workerrole.Handlers(res)
+	if err != nil {
+		return nil, err
+	}
 	handlers["work"] = jobs.HandlerFunc(doWork)
 	return jobs.NewKinds(s, handlers)
 }

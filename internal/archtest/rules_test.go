@@ -84,7 +84,7 @@ var libraries = map[string][]string{
 	"github.com/bep/imagemeta":          {},
 	"github.com/ulikunitz/xz":           {"jobs/archive"},
 	"github.com/mikelolasagasti/xz":     {"jobs/archive", "jobs/inspect"},
-	"github.com/klauspost/compress":     {"jobs/archive", "jobs/inspect"},
+	"github.com/klauspost/compress":     {"jobs/archive", "jobs/inspect", "jobs/table"},
 	"github.com/testcontainers":         {},
 	"github.com/Shopify/toxiproxy":      {},
 	"github.com/stretchr/testify":       {},

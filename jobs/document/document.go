@@ -64,6 +64,16 @@ func New(cacheDir string) jobs.Handler {
 	return newHandler(cacheDir, defaultLimits())
 }
 
+// Prepare compiles PDFium's code into cacheDir, so that a process which may write no file finds it
+// there. It takes some seconds.
+func Prepare(ctx context.Context, cacheDir string) error {
+	i, err := newEngine(cacheDir).start(ctx, defaultLimits().memory)
+	if err != nil {
+		return err
+	}
+	return i.close()
+}
+
 func newHandler(cacheDir string, l limits) *handler {
 	return &handler{engine: newEngine(cacheDir), limits: l}
 }

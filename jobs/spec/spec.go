@@ -9,5 +9,5 @@ import "github.com/leat-dev/leat/jobs"
 
 // All puts the specs together; files that no other kind takes are inspected.
 func All() (*jobs.Specs, error) {
-	return jobs.NewSpecs(Inspect().Name, Inspect())
+	return jobs.NewSpecs(Inspect().Name, Inspect(), Image(), Table(), Archive(), Document())
 }
