@@ -18,24 +18,23 @@ func best() map[string][]simulate.Rules {
 	rates := simulate.Kubernetes(time.Minute)
 	return map[string][]simulate.Rules{
 		"flat": {
-			simulate.KEDA{Target: 9, Active: true, Min: 1},
-			simulate.HPA{Target: 9, Scrape: 5 * time.Second, Behavior: atOnce(5 * time.Minute)},
+			simulate.KEDA{Target: 10, Active: true, Min: 1, Behavior: atOnce(10 * time.Minute)},
 			simulate.HPA{Target: 10, Behavior: atOnce(10 * time.Minute)},
 		},
 		"day-and-week": {
-			simulate.KEDA{Target: 8, Active: true, Polling: 5 * time.Second, Cooldown: time.Minute, Behavior: atOnce(2 * time.Minute)},
+			simulate.KEDA{Target: 9, Active: true, Min: 2},
 			simulate.HPA{Target: 8, Scrape: 5 * time.Second, Behavior: atOnce(2 * time.Minute)},
 		},
 		"burst": {
 			simulate.KEDA{Target: 5, Active: true, Min: 1, Behavior: atOnce(30 * time.Second)},
-			simulate.HPA{Target: 5, Scrape: 5 * time.Second, Min: 4, Behavior: atOnce(time.Minute)},
+			simulate.HPA{Target: 5, Scrape: 5 * time.Second, Min: 4, Behavior: atOnce(30 * time.Second)},
 		},
 		"spike": {
 			simulate.KEDA{Target: 8, Active: true, Min: 1, Behavior: atOnce(time.Minute)},
 			simulate.HPA{Target: 7, Scrape: 5 * time.Second, Behavior: atOnce(time.Minute)},
 		},
 		"from-zero": {
-			simulate.KEDA{Target: 7, Active: true, Min: 1, Behavior: atOnce(30 * time.Second)},
+			simulate.KEDA{Target: 8, Active: true, Min: 1, Behavior: atOnce(30 * time.Second)},
 			simulate.HPA{Target: 9, Scrape: 5 * time.Second, Min: 2, Behavior: atOnce(30 * time.Second)},
 		},
 		"slow-drain": {
