@@ -27,6 +27,7 @@ const (
 type recorder struct {
 	worker *Worker
 	job    uuid.UUID
+	queue  string // of the job
 	claim  uuid.UUID
 	cancel context.CancelCauseFunc
 
@@ -45,7 +46,7 @@ func newRecorder(w *Worker, job *jobs.Job, claim uuid.UUID, cancel context.Cance
 	if job.Budget != nil {
 		budget = *job.Budget
 	}
-	return &recorder{worker: w, job: job.ID, claim: claim, cancel: cancel, names: map[string]bool{}, budget: budget}
+	return &recorder{worker: w, job: job.ID, queue: job.Queue, claim: claim, cancel: cancel, names: map[string]bool{}, budget: budget}
 }
 
 // Progress implements jobs.Recorder.

@@ -53,7 +53,8 @@ func (r *recorder) beginSpawn() (int64, error) {
 	return r.budget.Bytes, err
 }
 
-// childJob makes the job on a file of a media type. Its queue is its kind's.
+// childJob makes the job on a file of a media type. It waits where its parent has: a worker that takes
+// that queue is there.
 func (r *recorder) childJob(child jobs.Child, mediaType string) (store.NewJob, error) {
 	specs := r.worker.kinds.Specs
 	spec := specs.Route(mediaType)
@@ -67,7 +68,9 @@ func (r *recorder) childJob(child jobs.Child, mediaType string) (store.NewJob, e
 	if err != nil {
 		return store.NewJob{}, jobs.Fail(jobs.CodeInvalidParams, "for a child of kind %q: %v", spec.Name, err)
 	}
-	return store.JobOf(&spec, params, hash), nil
+	job := store.JobOf(&spec, params, hash)
+	job.Queue = r.queue
+	return job, nil
 }
 
 // bounded reads no more than so many bytes; more are a permanent error.

@@ -113,7 +113,7 @@ func (p *prepared) prepare(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("prepare: %w", err)
 		}
-		cmd := exec.CommandContext(ctx, self, app.ChildArg, prepareChild, p.scratch)
+		cmd := exec.CommandContext(ctx, self, app.ChildArg, prepareChild, p.scratch) //nolint:gosec // the program itself
 		cmd.Env = []string{}
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("prepare: %w: %s", err, text)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -191,8 +192,8 @@ func (h *htmlReader) text(tokens *html.Tokenizer) error {
 }
 
 func (h *htmlReader) character(r rune) error {
-	switch {
-	case r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\f':
+	switch r {
+	case ' ', '\t', '\n', '\r', '\f':
 		if h.pre == 0 {
 			h.space = true
 			return nil
@@ -200,7 +201,7 @@ func (h *htmlReader) character(r rune) error {
 		if r == '\n' {
 			return h.breakLine()
 		}
-	case r == 0:
+	case 0:
 		r = replacement
 	}
 	if err := h.gap(); err != nil {
@@ -231,11 +232,9 @@ func (h *htmlReader) gap() error {
 
 // isHidden tells whether an element holds what is not text, or is not shown.
 func isHidden(element atom.Atom) bool {
-	switch element {
-	case atom.Script, atom.Style, atom.Template, atom.Noscript, atom.Iframe, atom.Noembed, atom.Noframes, atom.Svg:
-		return true
-	}
-	return false
+	return slices.Contains([]atom.Atom{
+		atom.Script, atom.Style, atom.Template, atom.Noscript, atom.Iframe, atom.Noembed, atom.Noframes, atom.Svg,
+	}, element)
 }
 
 func isPre(element atom.Atom) bool {
@@ -244,15 +243,13 @@ func isPre(element atom.Atom) bool {
 
 // isBlock tells whether an element begins and ends lines.
 func isBlock(element atom.Atom) bool {
-	switch element {
-	case atom.Address, atom.Article, atom.Aside, atom.Blockquote, atom.Body, atom.Caption, atom.Center,
+	return slices.Contains([]atom.Atom{
+		atom.Address, atom.Article, atom.Aside, atom.Blockquote, atom.Body, atom.Caption, atom.Center,
 		atom.Dd, atom.Details, atom.Dialog, atom.Dir, atom.Div, atom.Dl, atom.Dt, atom.Fieldset,
 		atom.Figcaption, atom.Figure, atom.Footer, atom.Form, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5,
 		atom.H6, atom.Head, atom.Header, atom.Hgroup, atom.Hr, atom.Html, atom.Legend, atom.Li, atom.Listing,
 		atom.Main, atom.Menu, atom.Nav, atom.Ol, atom.Optgroup, atom.Option, atom.P, atom.Plaintext, atom.Pre,
 		atom.Search, atom.Section, atom.Select, atom.Summary, atom.Table, atom.Tbody, atom.Textarea,
-		atom.Tfoot, atom.Thead, atom.Title, atom.Tr, atom.Ul, atom.Xmp:
-		return true
-	}
-	return false
+		atom.Tfoot, atom.Thead, atom.Title, atom.Tr, atom.Ul, atom.Xmp,
+	}, element)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"image"
 	"image/color"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -95,9 +96,7 @@ func TestColors(t *testing.T) {
 		"tiff": tiffOf(t, plain), "16 bit tiff": tiffOf(t, deep), "webp": webpOf(t, plain), "gray": pngOf(t, gray), "gray 16": pngOf(t, gray16),
 		"jpeg gray": jpegOf(t, gray),
 	}
-	for name, content := range ratios {
-		files[name] = content
-	}
+	maps.Copy(files, ratios)
 	for name, content := range files {
 		want := [3]float64{200, 100, 50}
 		if strings.Contains(name, "gray") {

@@ -38,7 +38,7 @@ func readProfile(src *input.Source, info *imageinfo.Info) (*profile, error) {
 	for i, at := range info.Profile {
 		parts[i] = io.NewSectionReader(src, at.Off, at.Size)
 	}
-	var r io.Reader = io.LimitReader(io.MultiReader(parts...), maxProfile+1)
+	r := io.LimitReader(io.MultiReader(parts...), maxProfile+1)
 	if info.Format == "png" {
 		r = inflated(r)
 	}

@@ -41,11 +41,10 @@ type Child struct {
 
 // Code is the code of the run's error; empty when there is none.
 func (m *Made) Code() jobs.Code {
-	var e *jobs.Error
 	if m.Err == nil {
 		return ""
 	}
-	if errors.As(m.Err, &e) {
+	if e, ok := errors.AsType[*jobs.Error](m.Err); ok {
 		return e.Code
 	}
 	return jobs.CodeHandlerError

@@ -183,11 +183,10 @@ func (p *writer) close() error {
 
 // value gives a cell as its column's layout has it.
 func (p *writer) value(c *cell, l layout) (v parquet.Value, ok bool) {
-	if l.kind == kindText {
-		return parquet.ByteArrayValue(p.keep(c.text)), true
-	}
 	text := trim(c.text)
 	switch l.kind {
+	case kindText:
+		return parquet.ByteArrayValue(p.keep(c.text)), true
 	case kindInteger:
 		n, ok := parseNumber(text)
 		return parquet.Int64Value(n.integer), ok && n.whole
@@ -200,6 +199,7 @@ func (p *writer) value(c *cell, l layout) (v parquet.Value, ok bool) {
 	case kindTimestamp:
 		micros, zoned, ok := parseTimestamp(text)
 		return parquet.Int64Value(micros), ok && zoned == l.zoned
+	case kindNone, kindDecimal:
 	}
 	return p.decimal(text, l)
 }

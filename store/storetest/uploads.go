@@ -21,6 +21,7 @@ func failsWithChildren(u *store.Upload) { u.Job.FailWithChildren = true }
 func withBudget(u *store.Upload) {
 	u.Job.Budget = &jobs.Budget{Depth: 3, Jobs: 4, Bytes: 5 << 40, Until: time.Date(2030, 1, 1, 0, 0, 0, 1000, time.UTC)}
 }
+
 func later(u *store.Upload)       { u.Job.RunAt = time.Now().Add(time.Hour).Truncate(time.Microsecond) }
 func inBlob(key uuid.UUID) option { return inBlobSince(key, time.Now()) }
 

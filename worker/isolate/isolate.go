@@ -132,25 +132,27 @@ func start(argv []string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("isolate: %w", err)
 	}
-	var pipes [4]*os.File // what the child reads, and how it is written to; and the other way round
-	for i := 0; i < len(pipes); i += 2 {
-		if pipes[i], pipes[i+1], err = os.Pipe(); err != nil {
-			return nil, fmt.Errorf("isolate: %w", errors.Join(err, closeAll(pipes[:i])))
-		}
+	in, toChild, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("isolate: %w", err)
 	}
-	cmd := exec.Command(self, argv...) //nolint:noctx // it may be started ahead of its run, whose context kills it
+	fromChild, out, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("isolate: %w", errors.Join(err, closeAll(in, toChild)))
+	}
+	cmd := exec.Command(self, argv...) //nolint:gosec,noctx // the program itself, which may be started ahead of its run, whose context kills it
 	cmd.Env = []string{"GOTRACEBACK=none"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p := &process{cmd: cmd, said: &lastWords{}, done: make(chan struct{})}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes[0], pipes[3], p.said
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, p.said
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("isolate: start a process: %w", errors.Join(err, closeAll(pipes[:])))
+		return nil, fmt.Errorf("isolate: start a process: %w", errors.Join(err, closeAll(in, toChild, fromChild, out)))
 	}
-	_ = closeAll([]*os.File{pipes[0], pipes[3]}) // the child's by now
-	p.ours = []*os.File{pipes[1], pipes[2]}
-	p.wire = newWire(pipes[2], pipes[1])
+	_ = closeAll(in, out) // the child's by now
+	p.ours = []*os.File{toChild, fromChild}
+	p.wire = newWire(fromChild, toChild)
 	go func() { // until it is killed, at the latest
 		defer close(p.done)
 		_ = cmd.Wait() // the state tells
@@ -158,7 +160,7 @@ func start(argv []string) (*process, error) {
 	return p, nil
 }
 
-func closeAll(files []*os.File) error {
+func closeAll(files ...*os.File) error {
 	var errs []error
 	for _, f := range files {
 		errs = append(errs, f.Close())
@@ -185,7 +187,7 @@ func (p *process) kill() *os.ProcessState {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may have ended just now
 		<-p.done
 	}
-	_ = closeAll(p.ours) // they may be closed already
+	_ = closeAll(p.ours...) // they may be closed already
 	return p.cmd.ProcessState
 }
 

@@ -75,8 +75,11 @@ func handlers() map[string]jobs.Handler {
 			return map[string]any{"env": os.Environ(), "status": string(status)}, err
 		},
 		"spin": func(context.Context, *jobs.Run) (any, error) {
-			for {
+			n := 1
+			for n != 0 {
+				n++
 			}
+			return n, nil
 		},
 		"sleep": func(context.Context, *jobs.Run) (any, error) { select {} },
 		"exit":  func(context.Context, *jobs.Run) (any, error) { os.Exit(7); return nil, nil },

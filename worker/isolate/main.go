@@ -43,7 +43,7 @@ func Main(ctx context.Context, handlers map[string]jobs.Handler, args []string, 
 		spent := failureOf(jobs.Fail(jobs.CodeLimitTime, "work on the file took more than %v of processor time", limits.CPU))
 		// If the pipe is in use, the worker sees from how the process ends what it was.
 		_ = newWire(in, out).sendJSON(frameResult, 0, outcome{Failed: spent})
-		os.Exit(exitSpent)
+		os.Exit(exitSpent) //nolint:forbidigo // the handler cannot be ended otherwise, and the process is its own
 	})
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func again() error {
 	}
 	argv := slices.Clone(os.Args)
 	argv[slices.Index(argv, stageNew)] = stageConfined
-	if err := syscall.Exec("/proc/self/exe", argv, os.Environ()); err != nil {
+	if err := syscall.Exec("/proc/self/exe", argv, os.Environ()); err != nil { //nolint:gosec // the program itself
 		return fmt.Errorf("isolate: begin anew: %w", err)
 	}
 	return nil

@@ -55,10 +55,7 @@ func (f *failure) error() error {
 	case f.Drain:
 		return jobs.ErrDrain
 	}
-	var err error = errors.New(f.Message)
-	if f.Code != "" {
-		err = &jobs.Error{Code: f.Code, Message: f.Message}
-	}
+	err := f.plain()
 	if f.Permanent {
 		err = jobs.Permanent(err)
 	}
@@ -66,6 +63,13 @@ func (f *failure) error() error {
 		err = jobs.RetryAfter(f.RetryAfter-1, err)
 	}
 	return err
+}
+
+func (f *failure) plain() error {
+	if f.Code == "" {
+		return errors.New(f.Message)
+	}
+	return &jobs.Error{Code: f.Code, Message: f.Message}
 }
 
 // outcome is what a handler returned.
