@@ -96,7 +96,7 @@ func TestP7KindsAndBombsThroughTheSystem(t *testing.T) {
 		}
 		code, children := "", 0
 		if job.Error != nil {
-			code = string(job.Error.Code)
+			code = job.Error.Code
 		}
 		if job.Children != nil {
 			children = job.Children.Succeeded
@@ -107,7 +107,7 @@ func TestP7KindsAndBombsThroughTheSystem(t *testing.T) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
-		if job.Kind != c.kind || string(job.State) != c.state || code != c.code || job.Losses != 0 || children != c.children || len(job.Artifacts) != c.own {
+		if job.Kind != c.kind || job.State != c.state || code != c.code || job.Losses != 0 || children != c.children || len(job.Artifacts) != c.own {
 			t.Errorf("%s: kind %s, %s, code %q, %d losses, %d children, %d artifacts: %v; want %+v", c.name, job.Kind, job.State, code,
 				job.Losses, children, len(job.Artifacts), job.Error, c)
 		}

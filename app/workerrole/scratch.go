@@ -37,8 +37,12 @@ func openScratch(res *app.Resources) (scratch, error) {
 	if err := errors.Join(os.MkdirAll(base, 0o700), sweepScratch(base), os.RemoveAll(s.own), os.Mkdir(s.own, 0o700)); err != nil {
 		return s, fmt.Errorf("scratch folder: %w", err)
 	}
-	if info, err := os.Stat(base); err != nil || info.Mode().Perm()&0o022 != 0 {
-		return s, fmt.Errorf("scratch folder %s: others may write to it: %w", base, err)
+	info, err := os.Stat(base)
+	if err != nil {
+		return s, fmt.Errorf("scratch folder: %w", err)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+		return s, &app.ExitError{Code: 2, Err: fmt.Errorf("scratch folder %s: others may write to it", base)}
 	}
 	res.OnClose("the scratch folder", func() error { return os.RemoveAll(s.own) })
 	return s, nil

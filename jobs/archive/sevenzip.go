@@ -78,10 +78,9 @@ func (a *sevenZip) unpackDirectory(packed []byte) ([]byte, error) {
 		return nil, errDamaged
 	}
 	folder := &streams.folders[0]
-	switch locked := folder.locked(); {
-	case locked == Encrypted:
+	if locked := folder.locked(); locked == Encrypted {
 		return nil, jobs.Fail(jobs.CodeEncrypted, "the archive's directory is encrypted")
-	case locked == Method:
+	} else if locked == Method {
 		return nil, jobs.Fail(jobs.CodeUnsupported, "the archive's directory is packed in a way that cannot be unpacked")
 	}
 	if folder.size() > MaxHeader {

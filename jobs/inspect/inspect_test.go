@@ -17,7 +17,6 @@ import (
 
 	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/jobs/inspect"
-	"github.com/leat-dev/leat/jobs/spec"
 )
 
 // progress keeps what a run reports, and makes no artifacts and no jobs.
@@ -82,17 +81,6 @@ func readFile(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return content
-}
-
-func TestSpecHasHandler(t *testing.T) {
-	t.Parallel()
-	specs, err := spec.All()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := jobs.NewKinds(specs, map[string]jobs.Handler{spec.Inspect().Name: inspect.New()}); err != nil {
-		t.Error(err)
-	}
 }
 
 // The answers, byte for byte: other programs read them.
