@@ -6,11 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"slices"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/leat-dev/leat/jobs"
 )
@@ -53,17 +48,3 @@ func Main(ctx context.Context, handlers map[string]jobs.Handler, args []string, 
 
 // exitSpent is the exit code of a child whose processor time is up.
 const exitSpent = 4
-
-// again replaces the process by the same program in its second life.
-func again() error {
-	runtime.LockOSThread() // exec keeps the thread that calls it, and what was set for it
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("isolate: give up new privileges: %w", err)
-	}
-	argv := slices.Clone(os.Args)
-	argv[slices.Index(argv, stageNew)] = stageConfined
-	if err := syscall.Exec("/proc/self/exe", argv, os.Environ()); err != nil { //nolint:gosec // the program itself
-		return fmt.Errorf("isolate: begin anew: %w", err)
-	}
-	return nil
-}
