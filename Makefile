@@ -30,6 +30,7 @@ verify: fmt-check tidy build vet lint test ## All that a change must pass
 .PHONY: test
 test: ## All tests, on real Redis and Postgres (see LEAT_TEST_SERVERS in CONTRIBUTING.md)
 	go test -race -shuffle=on -parallel 4 -timeout $(TEST_TIMEOUT) ./...
+	go test -run 'Memory|Limits' -timeout $(TEST_TIMEOUT) ./jobs/table ./worker/isolate # without the race detector, which takes memory itself
 
 .PHONY: build
 build: ## Compile everything

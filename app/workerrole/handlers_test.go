@@ -77,7 +77,7 @@ func TestScratchIsSwept(t *testing.T) {
 func TestScratchOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	scratch := t.TempDir()
-	if err := os.Chmod(scratch, 0o777); err != nil { //nolint:gosec // that is what is refused
+	if err := os.Chmod(scratch, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	res := resources(t, scratch)

@@ -1,3 +1,5 @@
+//go:build !race
+
 package table_test
 
 import (
@@ -73,6 +75,7 @@ func rowsOf(row func(i int) string) string {
 // A file of any length is worked on in the same memory, an unterminated quote at its start and a row
 // without an end included. All of the process's memory is measured, so the test runs alone.
 func TestConstantMemory(t *testing.T) { //nolint:paralleltest // as said
+	const size = 16 << 20
 	wide := strings.Repeat("1,", 3999)
 	for name, c := range map[string]struct {
 		file pattern
