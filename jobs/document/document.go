@@ -5,7 +5,7 @@
 // bounded, without files, network or clock. HTML and plain text are read as streams. Content that
 // is damaged, encrypted or hostile fails the job with a code.
 //
-// It imports package jobs, jobs/charset, jobs/sniff and jobs/spec, and nothing else of Leat.
+// It imports package jobs, jobs/charset, jobs/input, jobs/sniff and jobs/spec, and nothing else of Leat.
 package document
 
 import (
@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/input"
 	"github.com/leat-dev/leat/jobs/sniff"
 	"github.com/leat-dev/leat/jobs/spec"
 )
@@ -90,8 +91,8 @@ func (h *handler) Handle(ctx context.Context, run *jobs.Run) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := &source{ctx: ctx, input: run.Input}
-	head, err := src.head(sniff.Limit)
+	src := &source{input.NewSource(ctx, run.Input), ctx}
+	head, err := src.Head(sniff.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 // readHTML gives the text that a reader sees, roughly as a browser would copy it. It looks at one
 // tag or stretch of text at a time, and builds no tree.
 func (h *handler) readHTML(src *source, out *output, head []byte) (*Result, error) {
-	meter := &meter{report: out.run.Progress, total: src.size()}
+	meter := &meter{report: out.run.Progress, total: src.Size()}
 	encoding := declared(head)
 	if encoding == "" {
 		var err error

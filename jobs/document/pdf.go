@@ -23,8 +23,8 @@ type pdf struct {
 
 // readPDF gives the text of each page, and a picture of the first.
 func (h *handler) readPDF(src *source, out *output, params spec.DocumentParams) (result *Result, err error) {
-	if src.size() > h.limits.file {
-		return nil, jobs.Fail(jobs.CodeLimitMemory, "the PDF has %d bytes, more than %d", src.size(), h.limits.file)
+	if src.Size() > h.limits.file {
+		return nil, jobs.Fail(jobs.CodeLimitMemory, "the PDF has %d bytes, more than %d", src.Size(), h.limits.file)
 	}
 	instance, err := h.engine.start(src.ctx, h.limits.memory)
 	if err != nil {
@@ -54,7 +54,7 @@ func (h *handler) readPDF(src *source, out *output, params spec.DocumentParams) 
 
 // open opens the file and tells about the document as a whole.
 func (p *pdf) open(file *window, maxPages int) (*Result, error) {
-	opened, err := p.OpenDocument(&requests.OpenDocument{FileReader: file, FileReaderSize: p.src.size()})
+	opened, err := p.OpenDocument(&requests.OpenDocument{FileReader: file, FileReaderSize: p.src.Size()})
 	if err != nil {
 		return nil, p.blame(err)
 	}
@@ -149,7 +149,7 @@ func (p *pdf) fatal() error {
 	if ended := context.Cause(p.src.ctx); ended != nil {
 		return ended
 	}
-	return p.src.err
+	return p.src.Err()
 }
 
 // blame tells why PDFium failed.

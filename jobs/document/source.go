@@ -4,53 +4,23 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
+
+	"github.com/leat-dev/leat/jobs/input"
 )
 
 // chunk is how much of a file is read at once, in bytes.
 const chunk = 64 << 10
 
-// source reads a run's input and keeps two kinds of trouble apart: content that is not what it
-// should be is its reader's to judge, while an input that cannot be read, or a context that has
-// ended, stays here as err and ends the run, however its reader took it.
+// source is a run's input.
 type source struct {
-	ctx   context.Context // lives as long as one call of Handle
-	input *io.SectionReader
-	err   error
-}
-
-func (s *source) size() int64 { return s.input.Size() }
-
-// ReadAt implements io.ReaderAt, except that it is not safe for concurrent use.
-func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	if s.err == nil {
-		s.err = context.Cause(s.ctx)
-	}
-	if s.err != nil {
-		return 0, s.err
-	}
-	n, err := s.input.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = fmt.Errorf("read the file: %w", err)
-		err = s.err
-	}
-	return n, err
-}
-
-// head reads the first limit bytes, or all of a shorter file.
-func (s *source) head(limit int) ([]byte, error) {
-	head := make([]byte, limit)
-	n, err := s.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return head[:n], nil
+	*input.Source
+	ctx context.Context // lives as long as one call of Handle
 }
 
 // stream reads the whole file from its start, and reports each part to meter.
 func (s *source) stream(meter *meter) io.Reader {
-	return bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(s, 0, s.size()), meter), chunk)
+	return bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(s, 0, s.Size()), meter), chunk)
 }
 
 // meter reports progress: it is written all that is read.

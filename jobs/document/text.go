@@ -17,7 +17,7 @@ func isSpace(r rune) bool { return unicode.IsSpace(r) }
 
 // readText copies plain text, as it is but for its encoding.
 func (h *handler) readText(src *source, out *output) (*Result, error) {
-	meter := &meter{report: out.run.Progress, total: 2 * src.size()}
+	meter := &meter{report: out.run.Progress, total: 2 * src.Size()}
 	encoding, err := charset.Detect(src.stream(meter))
 	if err != nil {
 		return nil, err
