@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/leat-dev/leat/api/wire"
@@ -23,13 +24,14 @@ type choices struct {
 	queue    string
 	params   json.RawMessage
 	runAt    time.Time // zero: now
-	filename string    // of a raw body
+	fresh    bool
+	filename string // of a raw body
 
 	given []string
 }
 
 // choiceNames are the fields that a form can have beside its files.
-var choiceNames = []string{"kind", "queue", "params", "run_at"}
+var choiceNames = []string{"kind", "queue", "params", "run_at", "fresh"}
 
 // queryChoices reads the choices in a query. A form names its files itself.
 func (a *API) queryChoices(r *http.Request, form bool) (*choices, error) {
@@ -103,6 +105,12 @@ func (c *choices) set(a *API, name, value string) error {
 		c.params = json.RawMessage(value)
 	case "run_at":
 		return c.setRunAt(value, a.now())
+	case "fresh":
+		fresh, err := strconv.ParseBool(value)
+		if err != nil {
+			return failField(wire.CodeInvalidParameter, name, "want true or false")
+		}
+		c.fresh = fresh
 	}
 	return nil
 }
@@ -157,7 +165,7 @@ func (c *choices) job(a *API, file *store.NewFile) (store.NewJob, error) {
 	if c.queue != "" {
 		job.Queue = c.queue
 	}
-	job.RunAt = c.runAt
+	job.RunAt, job.Fresh = c.runAt, c.fresh
 	return job, nil
 }
 

@@ -19,9 +19,14 @@ func artifactPath(job uuid.UUID, name string) string {
 	return jobPath(job) + "/artifacts/" + url.PathEscape(name)
 }
 
-func wireUpload(u *store.Upload) wire.Upload {
+func wireUpload(u *store.Upload, resultOf uuid.UUID) wire.Upload {
+	status := wire.StatusProcessing
+	if resultOf != uuid.Nil {
+		status = wire.StatusSucceeded
+	}
 	return wire.Upload{
-		Status:    wire.StatusProcessing,
+		Status:    status,
+		ResultOf:  resultOf,
 		FileID:    u.File.ID,
 		JobID:     u.Job.ID,
 		Size:      u.File.Size,
@@ -35,6 +40,7 @@ func wireJob(j *jobs.Job) wire.Job {
 		ID:              j.ID,
 		FileID:          j.FileID,
 		ParentID:        j.ParentID,
+		ResultOf:        j.ResultOf,
 		Kind:            j.Kind,
 		Queue:           j.Queue,
 		State:           string(j.State),

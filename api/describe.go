@@ -59,19 +59,23 @@ var choiceDocs = map[string]string{
 	"queue":  "Where the jobs wait. Default: the kind's queue.",
 	"params": "Parameters of the work, a JSON object as the kind takes it.",
 	"run_at": "Not to be begun before this time, at most a year ahead.",
+	"fresh":  "Do the work, even if its result on the same bytes is there already. Default: false.",
 }
 
-func choiceFormat(name string) string {
-	if name == "run_at" {
-		return "date-time"
+func choiceSchema(name string) *huma.Schema {
+	switch name {
+	case "run_at":
+		return text("date-time")
+	case "fresh":
+		return &huma.Schema{Type: huma.TypeBoolean}
 	}
-	return ""
+	return text("")
 }
 
 func uploadParams() []*huma.Param {
 	params := []*huma.Param{queryParam("filename", "", "The file's name, for a raw body.")}
 	for _, name := range choiceNames {
-		params = append(params, queryParam(name, choiceFormat(name), choiceDocs[name]))
+		params = append(params, &huma.Param{Name: name, In: "query", Description: choiceDocs[name], Schema: choiceSchema(name)})
 	}
 	return params
 }
@@ -89,7 +93,7 @@ func uploadBody() *huma.RequestBody {
 		},
 	}
 	for _, name := range choiceNames {
-		form.Properties[name] = described(text(choiceFormat(name)), choiceDocs[name])
+		form.Properties[name] = described(choiceSchema(name), choiceDocs[name])
 	}
 	return &huma.RequestBody{
 		Required: true,

@@ -66,6 +66,7 @@ func listKinds(specs *jobs.Specs) (wire.Kinds, error) {
 			Version:     spec.Version,
 			Summary:     spec.Summary,
 			MediaTypes:  spec.MediaTypes,
+			Reusable:    spec.Reusable,
 			Queue:       spec.Queue,
 			MaxAttempts: spec.Retry.MaxAttempts,
 			Timeout:     spec.Timeout.Seconds(),

@@ -22,7 +22,7 @@ import (
 // their jobs committed.
 func (a *API) upload(w http.ResponseWriter, r *http.Request) {
 	in := &intake{api: a, body: a.newBody(w, r)}
-	uploads, err := in.run(r)
+	uploads, accepted, err := in.run(r)
 	a.metrics.received.Add(float64(in.body.read))
 	if err != nil {
 		defer in.discard(r.Context()) // once the client knows
@@ -33,7 +33,7 @@ func (a *API) upload(w http.ResponseWriter, r *http.Request) {
 	a.logUpload(r.Context(), uploads)
 	answers := make([]wire.Upload, len(uploads))
 	for i := range uploads {
-		answers[i] = wireUpload(&uploads[i])
+		answers[i] = wireUpload(&uploads[i], accepted[i].ResultOf)
 	}
 	if len(answers) > 1 {
 		writeBody(w, http.StatusAccepted, "application/json", mustJSON(wire.Uploads{Uploads: answers}))
@@ -55,23 +55,23 @@ type intake struct {
 }
 
 // run receives the upload and commits it.
-func (in *intake) run(r *http.Request) ([]store.Upload, error) {
+func (in *intake) run(r *http.Request) ([]store.Upload, []store.Accepted, error) {
 	a := in.api
 	boundary, form, err := formBoundary(r.Header.Get("Content-Type"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if in.choices, err = a.queryChoices(r, form); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkEncoding(r.Header.Get("Content-Encoding"), "Content-Encoding"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.ContentLength > a.limits.Body {
-		return nil, fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", a.limits.Body)
+		return nil, nil, fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", a.limits.Body)
 	}
 	if !a.slots.take(r.Context(), a.limits.UploadWait) {
-		return nil, fail(wire.CodeTooManyUploads, "The limit is %d at a time.", a.limits.Uploads)
+		return nil, nil, fail(wire.CodeTooManyUploads, "The limit is %d at a time.", a.limits.Uploads)
 	}
 	a.metrics.inFlight.Inc()
 	defer func() { a.metrics.inFlight.Dec(); a.slots.give() }()
@@ -82,7 +82,7 @@ func (in *intake) run(r *http.Request) ([]store.Upload, error) {
 		err = in.raw(r.Context(), r.Header.Get("Content-Type"))
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return in.commit(r.Context())
 }
@@ -117,13 +117,13 @@ func (in *intake) raw(ctx context.Context, contentType string) error {
 
 // commit makes the jobs and commits them with their files. From here on the blobs are left to the
 // sweep, whatever the store answers: it may have committed without being heard.
-func (in *intake) commit(ctx context.Context) ([]store.Upload, error) {
+func (in *intake) commit(ctx context.Context) ([]store.Upload, []store.Accepted, error) {
 	a := in.api
 	uploads := make([]store.Upload, len(in.files))
 	for i := range in.files {
 		job, err := in.choices.job(a, &in.files[i])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		uploads[i] = store.Upload{File: in.files[i], Job: job}
 	}
@@ -133,10 +133,10 @@ func (in *intake) commit(ctx context.Context) ([]store.Upload, error) {
 	defer cancel()
 	accepted, err := a.store.Accept(ctx, tenantOf(ctx), uploads)
 	if err != nil {
-		return nil, fmt.Errorf("commit an upload: %w", err)
+		return nil, nil, fmt.Errorf("commit an upload: %w", err)
 	}
 	a.handOver(dueDeliveries(uploads, accepted))
-	return uploads, nil
+	return uploads, accepted, nil
 }
 
 // dueDeliveries picks those of the jobs just committed that may run now.

@@ -30,6 +30,7 @@ type UploadOptions struct {
 	Queue  string
 	Params json.RawMessage
 	RunAt  time.Time
+	Fresh  bool // do the work, even if its result on the same bytes is there already
 	// Progress is told how many bytes of the files have been sent, each time that some were. It is
 	// called from another goroutine than the caller's, and never after Upload has returned.
 	Progress func(sent int64)
@@ -115,6 +116,9 @@ func (o *UploadOptions) fields() [][2]string {
 	add("params", string(o.Params))
 	if !o.RunAt.IsZero() {
 		add("run_at", o.RunAt.UTC().Format(time.RFC3339Nano))
+	}
+	if o.Fresh {
+		add("fresh", "true")
 	}
 	return fields
 }

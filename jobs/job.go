@@ -41,6 +41,8 @@ type Job struct {
 	Params      json.RawMessage // canonical, see Spec.Canonical; nil when the kind takes none
 	ParamsHash  [32]byte        // SHA-256 of Params
 	Budget      *Budget         // what it may spawn, as the job that spawned it left it; nil when none did
+	Fresh       bool            // to be run itself, and so are the jobs that it spawns
+	ResultOf    uuid.UUID       // the job whose result and artifacts it was given; uuid.Nil when it was run itself
 
 	State           State
 	Generation      int // rises whenever the job must be delivered anew; starts at 1

@@ -41,6 +41,10 @@ type Spec struct {
 	// Concurrency bounds how many jobs of the kind run in one process at once; 0 means no bound
 	// but the process's slots.
 	Concurrency int
+	// Reusable says that a result depends on nothing but the file's bytes and media types, the
+	// parameters and Version, so that a later job on the same is given it instead of being run. The
+	// result of a job that has spawned others is never given on.
+	Reusable bool
 	// FailWithChildren makes a job of this kind fail when a job that it spawned fails.
 	FailWithChildren bool
 }

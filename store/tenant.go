@@ -132,5 +132,6 @@ const (
 	EventCancelRequested EventType = "cancel_requested" // of a running job
 	EventCancelled       EventType = "cancelled"        // of a job that did not run
 	EventRetried         EventType = "retried"          // by hand
+	EventReused          EventType = "reused"           // given the result of another job, data: result_of
 	EventSettled         EventType = "settled"          // a waiting job's children have ended; data: state
 )

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,7 +16,9 @@ import (
 // Uploads commits what the upload API has received. Bound to a tenant.
 type Uploads interface {
 	// Accept commits the files and their jobs, all of them or none, and returns when they are
-	// durable. The caller made the IDs and stored the bytes beforehand. Errors: ErrStale,
+	// durable. The caller made the IDs and stored the bytes beforehand. A job that takes over is given
+	// the result and artifacts of the newest job with the same reuse key that has succeeded, and has
+	// then succeeded itself without a run; blobs of artifacts are shared. Errors: ErrStale,
 	// ErrNoSpace, ErrUnavailable (after which the upload may have been committed or not).
 	Accept(ctx context.Context, tenant jobs.Tenant, uploads []Upload) ([]Accepted, error)
 }
@@ -57,6 +62,8 @@ type NewJob struct {
 	ParamsHash       [32]byte
 	MaxAttempts      int
 	FailWithChildren bool
+	Reusable         bool         // see jobs.Spec
+	Fresh            bool         // not to be given the result of an earlier job
 	Budget           *jobs.Budget // of a job that another spawns; nil otherwise
 	RunAt            time.Time    // not before; zero means now, by the store's clock
 }
@@ -72,6 +79,7 @@ func JobOf(spec *jobs.Spec, params json.RawMessage, hash [32]byte) NewJob {
 		ParamsHash:       hash,
 		MaxAttempts:      spec.Retry.MaxAttempts,
 		FailWithChildren: spec.FailWithChildren,
+		Reusable:         spec.Reusable,
 	}
 }
 
@@ -87,12 +95,33 @@ func (j *NewJob) BudgetJSON() json.RawMessage {
 	return text
 }
 
+// ReuseKey stands for all that the job's result depends on; nil when its result must not be given to
+// others. Jobs with the same key get the same result.
+func (u *Upload) ReuseKey(tenant jobs.Tenant) []byte {
+	if !u.Job.Reusable {
+		return nil
+	}
+	hash := sha256.New()
+	for _, part := range []string{
+		string(tenant), u.Job.Kind, strconv.Itoa(u.Job.KindVersion), u.File.MediaType, u.File.ClaimedType,
+		string(u.Job.ParamsHash[:]), string(u.File.SHA256[:]),
+	} {
+		fmt.Fprintf(hash, "%d:%s", len(part), part) // a hash takes everything
+	}
+	return hash.Sum(nil)
+}
+
+// TakesOver reports whether the job is to be given the result of an earlier one, if there is any. One
+// that is put off is not: its sender has said when.
+func (j *NewJob) TakesOver() bool { return j.Reusable && !j.Fresh && j.RunAt.IsZero() }
+
 // Accepted tells how a job was committed.
 type Accepted struct {
 	JobID      uuid.UUID
 	Generation int
 	RunAt      time.Time
-	Due        bool // may run now
+	Due        bool      // may run now
+	ResultOf   uuid.UUID // the job whose result it was given, with which it has succeeded; else uuid.Nil
 }
 
 // Content is where bytes lie: inline, or in the blob store.

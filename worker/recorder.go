@@ -28,6 +28,7 @@ type recorder struct {
 	worker *Worker
 	job    uuid.UUID
 	queue  string // of the job
+	fresh  bool   // the job is, and so are its children
 	claim  uuid.UUID
 	cancel context.CancelCauseFunc
 
@@ -46,7 +47,7 @@ func newRecorder(w *Worker, job *jobs.Job, claim uuid.UUID, cancel context.Cance
 	if job.Budget != nil {
 		budget = *job.Budget
 	}
-	return &recorder{worker: w, job: job.ID, queue: job.Queue, claim: claim, cancel: cancel, names: map[string]bool{}, budget: budget}
+	return &recorder{worker: w, job: job.ID, queue: job.Queue, fresh: job.Fresh, claim: claim, cancel: cancel, names: map[string]bool{}, budget: budget}
 }
 
 // Progress implements jobs.Recorder.

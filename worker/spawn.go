@@ -54,7 +54,7 @@ func (r *recorder) beginSpawn() (int64, error) {
 }
 
 // childJob makes the job on a file of a media type. It waits where its parent has: a worker that takes
-// that queue is there.
+// that queue is there. If the parent is fresh, it is too.
 func (r *recorder) childJob(child jobs.Child, mediaType string) (store.NewJob, error) {
 	specs := r.worker.kinds.Specs
 	spec := specs.Route(mediaType)
@@ -69,7 +69,7 @@ func (r *recorder) childJob(child jobs.Child, mediaType string) (store.NewJob, e
 		return store.NewJob{}, jobs.Fail(jobs.CodeInvalidParams, "for a child of kind %q: %v", spec.Name, err)
 	}
 	job := store.JobOf(&spec, params, hash)
-	job.Queue = r.queue
+	job.Queue, job.Fresh = r.queue, r.fresh
 	return job, nil
 }
 

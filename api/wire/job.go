@@ -12,6 +12,7 @@ type Job struct {
 	ID       uuid.UUID `json:"id" format:"uuid"`
 	FileID   uuid.UUID `json:"file_id" format:"uuid"`
 	ParentID uuid.UUID `json:"parent_id,omitzero" format:"uuid" doc:"The job that spawned this one."`
+	ResultOf uuid.UUID `json:"result_of,omitzero" format:"uuid" doc:"The job whose result and artifacts this one was given, without a run of its own: same bytes, kind, version and parameters."`
 	Kind     string    `json:"kind" doc:"Names the work."`
 	Queue    string    `json:"queue"`
 	State    string    `json:"state" enum:"pending,running,retrying,waiting,succeeded,failed,cancelled"`

@@ -16,5 +16,6 @@ type Kind struct {
 	Queue       string          `json:"queue" doc:"Used when an upload names none."`
 	MaxAttempts int             `json:"max_attempts"`
 	Timeout     float64         `json:"timeout_seconds" doc:"Bounds one run."`
+	Reusable    bool            `json:"reusable" doc:"A job is given the result of an earlier one on the same bytes, unless it is to be fresh."`
 	Params      json.RawMessage `json:"params,omitempty" doc:"JSON Schema of the parameters; absent when the kind takes none."`
 }

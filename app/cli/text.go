@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/app"
 )
@@ -62,6 +64,13 @@ func showJob(w io.Writer, job *wire.Job, attempts []wire.Attempt) error {
 		}
 		if text := errorText(job); text != "" {
 			line("error", text)
+		}
+		if job.ResultOf != uuid.Nil {
+			line("result of", job.ResultOf)
+		}
+		if c := job.Children; c != nil {
+			line("children", fmt.Sprintf("%d pending, %d running, %d succeeded, %d failed, %d cancelled",
+				c.Pending, c.Running, c.Succeeded, c.Failed, c.Cancelled))
 		}
 		for _, a := range job.Artifacts {
 			line("artifact", fmt.Sprintf("%s  %s  %d bytes", a.Name, a.MediaType, a.Size))

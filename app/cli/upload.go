@@ -23,7 +23,7 @@ import (
 // uploadFlags are what an upload can ask for.
 type uploadFlags struct {
 	kind, queue, params, runAt string
-	wait                       bool
+	fresh, wait                bool
 }
 
 func (r *remote) uploadCommand() *cobra.Command {
@@ -41,12 +41,13 @@ func (r *remote) uploadCommand() *cobra.Command {
 	flags.StringVar(&f.queue, "queue", "", "queue; the kind's own when not given")
 	flags.StringVar(&f.params, "params", "", "parameters of the kind, JSON")
 	flags.StringVar(&f.runAt, "run-at", "", "not before this time, RFC 3339")
+	flags.BoolVar(&f.fresh, "fresh", false, "do the work, even if its result on the same bytes is there already")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the jobs have ended")
 	return cmd
 }
 
 func (f uploadFlags) options() (client.UploadOptions, error) {
-	o := client.UploadOptions{Kind: f.kind, Queue: f.queue}
+	o := client.UploadOptions{Kind: f.kind, Queue: f.queue, Fresh: f.fresh}
 	if f.params != "" {
 		if !json.Valid([]byte(f.params)) {
 			return o, usage("--params is not JSON")

@@ -22,11 +22,11 @@ const (
 
 // ArchiveParams are the parameters of the kind archive.
 type ArchiveParams struct {
-	Kind       string          `json:"kind" doc:"Kind of work for each file in the archive. auto, the default, chooses one by content, so that an archive in the archive is unpacked in its turn."`
+	Kind       string          `json:"kind" required:"false" doc:"Kind of work for each file in the archive. auto, the default, chooses one by content, so that an archive in the archive is unpacked in its turn."`
 	Params     json.RawMessage `json:"params,omitempty" doc:"Parameters for that kind, an object. Only with a kind other than auto."`
 	Include    []string        `json:"include,omitempty" doc:"Patterns such as *.csv or data/*.csv; only files that match one are taken. A pattern without a slash is matched against the last part of a path. Letter case counts."`
 	Exclude    []string        `json:"exclude,omitempty" doc:"Patterns in the same form; files that match one are left out."`
-	MaxEntries int             `json:"max_entries" doc:"The job fails when the archive has more entries than this, folders and all. 1 to 100000; 10000 when left out."`
+	MaxEntries int             `json:"max_entries" required:"false" doc:"The job fails when the archive has more entries than this, folders and all. 1 to 100000; 10000 when left out."`
 }
 
 // Archive is the kind that takes archives apart: each file in one becomes a file and a job of its

@@ -56,6 +56,7 @@ func Document() jobs.Spec {
 		Summary:     "Gives the text of PDF, HTML and plain text files in UTF-8, and of PDF files the pages and a picture of the first.",
 		Params:      DocumentParams{},
 		MediaTypes:  []string{"application/pdf", "application/xhtml+xml", "text/html"},
+		Reusable:    true,
 		Timeout:     10 * time.Minute,
 		Concurrency: 2, // a PDF may take some hundred megabytes
 	}

@@ -17,6 +17,7 @@ func Image() jobs.Spec {
 		Summary:    "Makes thumbnails and previews of an image: upright, in sRGB, without its metadata.",
 		Params:     ImageParams{},
 		MediaTypes: []string{"image/jpeg", "image/png", "image/apng", "image/gif", "image/webp", "image/bmp", "image/tiff"},
+		Reusable:   true,
 		Timeout:    5 * time.Minute,
 	}
 }

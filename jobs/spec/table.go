@@ -38,6 +38,7 @@ func Table() jobs.Spec {
 		Summary:    "Profiles a table (CSV, TSV or JSON lines, gzip'd too): types, ranges, distinct values, quantiles; and makes Parquet of it.",
 		Params:     TableParams{},
 		MediaTypes: []string{"text/csv", "text/tab-separated-values", "application/x-ndjson"},
+		Reusable:   true,
 		Timeout:    2 * time.Hour, // reads some hundred gigabytes twice
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
@@ -50,7 +51,7 @@ func (s *Store) acceptGroup(ctx context.Context, calls []acceptance) []group.Ver
 // roll-ups gain. A blob that a run held is held no more.
 //
 // The arrays are those of uploadRows, $18 tenants, $19 parents, $20 and $21 arrivals by queue, $22
-// their writer, $23 budgets. It answers with the time.
+// their writer, $23 budgets, $24 and $25 what is fresh and keys of reuse. It answers with the time.
 const acceptSQL = `
 WITH blob AS (
 	INSERT INTO blobs (key) SELECT key FROM unnest($8::uuid[]) b (key) WHERE key <> ` + nilUUID + `
@@ -60,9 +61,9 @@ WITH blob AS (
 	SELECT id, tenant, name, size, sha256, media_type, claimed_type, content, nullif(blob_key, ` + nilUUID + `)
 	FROM unnest($1::uuid[], $18::text[], ` + newFileArrays + `) f (id, tenant, ` + newFile + `)
 ), job AS (
-	INSERT INTO jobs (file_id, tenant, parent_id, run_at, id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, budget)
+	INSERT INTO jobs (file_id, tenant, parent_id, run_at, id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, budget, fresh, reuse_key)
 	SELECT file_id, tenant, nullif(parent_id, ` + nilUUID + `), coalesce(run_at, now()), id, kind, kind_version, queue,
-		params, params_hash, max_attempts, fail_with_children, budget
+		params, params_hash, max_attempts, fail_with_children, budget, fresh, reuse_key
 	FROM unnest($1::uuid[], $18::text[], $19::uuid[], ` + newJobArrays + `) j (file_id, tenant, parent_id, ` + newJob + `)
 ), event AS (
 	INSERT INTO events (job_id, seq, tenant, type)
@@ -85,21 +86,47 @@ func (s *Store) acceptTogether(ctx context.Context, calls []acceptance) ([]group
 	writer := <-s.acceptWriters
 	defer func() { s.acceptWriters <- writer }()
 
-	var now time.Time
-	err := s.do(ctx, "accept", func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, acceptSQL, rows.args(writer)...).Scan(&now)
-	})
+	now, taken, err := s.insert(ctx, &rows, writer)
 	if err != nil {
 		return nil, err
 	}
 	verdicts := make([]group.Verdict[[]store.Accepted], len(calls))
 	for i, call := range calls {
-		verdicts[i].Value = accepted(call.uploads, now)
+		verdicts[i].Value = accepted(call.uploads, now, taken)
 	}
 	return verdicts, nil
 }
 
-func accepted(uploads []store.Upload, now time.Time) []store.Accepted {
+// insert commits the rows: in one statement, unless some of the jobs take over results, for which it
+// returns whose.
+func (s *Store) insert(ctx context.Context, rows *uploadRows, writer int32) (now time.Time, taken map[uuid.UUID]uuid.UUID, err error) {
+	var pairs []pair
+	if len(rows.takers) > 0 {
+		err := s.do(ctx, "find results", func(ctx context.Context) (err error) {
+			pairs, err = rows.findTwins(ctx, s.pool)
+			return err
+		})
+		if err != nil {
+			return now, nil, err
+		}
+	}
+	if len(pairs) == 0 {
+		err := s.do(ctx, "accept", func(ctx context.Context) error {
+			return s.pool.QueryRow(ctx, acceptSQL, rows.args(writer)...).Scan(&now)
+		})
+		return now, nil, err
+	}
+	err = s.tx(ctx, "accept", func(ctx context.Context, tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, acceptSQL, rows.args(writer)...).Scan(&now); err != nil {
+			return err
+		}
+		taken, err = takeOver(ctx, tx, pairs, writer)
+		return err
+	})
+	return now, taken, err
+}
+
+func accepted(uploads []store.Upload, now time.Time, taken map[uuid.UUID]uuid.UUID) []store.Accepted {
 	all := make([]store.Accepted, len(uploads))
 	for i := range uploads {
 		job := &uploads[i].Job
@@ -107,7 +134,8 @@ func accepted(uploads []store.Upload, now time.Time) []store.Accepted {
 		if !job.RunAt.IsZero() {
 			runAt = job.RunAt.UTC().Truncate(time.Microsecond)
 		}
-		all[i] = store.Accepted{JobID: job.ID, Generation: 1, RunAt: runAt, Due: !runAt.After(now)}
+		origin, isTaken := taken[job.ID]
+		all[i] = store.Accepted{JobID: job.ID, Generation: 1, RunAt: runAt, Due: !isTaken && !runAt.After(now), ResultOf: origin}
 	}
 	return all
 }

@@ -76,6 +76,9 @@ func (s *Store) endTogether(ctx context.Context, ends []store.RunEnd) ([]group.V
 		if d.parent != uuid.Nil && d.state.Ended() {
 			parents = append(parents, d.parent)
 		}
+		if len(ends[d.place].Children) > 0 {
+			parents = append(parents, ends[d.place].JobID) // they may all have taken results over
+		}
 	}
 	if len(done) < len(ends) {
 		s.judgeRest(ctx, ends, verdicts)
@@ -121,6 +124,7 @@ WITH run AS MATERIALIZED (
 ), ended AS (
 	UPDATE jobs j SET
 		state = r.state, events = j.events + 1, result = r.result, ` + released + `,
+		reuse_key = CASE WHEN r.spawns THEN NULL ELSE j.reuse_key END,
 		generation = CASE WHEN r.state IN ('pending', 'retrying') THEN j.generation + 1 ELSE j.generation END,
 		run_at = CASE WHEN r.state IN ('pending', 'retrying') THEN now() + r.delay * interval '1 microsecond' ELSE j.run_at END,
 		finished_at = CASE WHEN r.state IN ('succeeded', 'failed', 'cancelled') THEN now() END,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -42,7 +43,7 @@ INSERT INTO files (id, tenant, name, size, sha256, media_type, claimed_type, con
 		CASE WHEN n % 10 <> 0 THEN 'four'::bytea END, CASE WHEN n % 10 = 0 THEN md5('blob' || n / 10)::uuid END
 	FROM generate_series(1, 200000) n;
 INSERT INTO jobs (id, tenant, file_id, parent_id, kind, kind_version, queue, params_hash, state, max_attempts, failures, events,
-		run_at, created_at, started_at, finished_at, worker_id, worker_label, claim, error_code, error_message)
+		run_at, created_at, started_at, finished_at, worker_id, worker_label, claim, error_code, error_message, reuse_key)
 	SELECT md5('job' || n)::uuid, 'default', md5('file' || n)::uuid,
 		CASE WHEN n % 20 = 7 THEN md5('job' || (n / 200) * 200 + 3)::uuid END,
 		CASE WHEN n % 7 = 0 THEN 'table' ELSE 'inspect' END, 1, (ARRAY['default', 'low', 'critical'])[1 + n % 3], decode(md5(n::text) || md5(n::text), 'hex'), state, 5,
@@ -50,7 +51,8 @@ INSERT INTO jobs (id, tenant, file_id, parent_id, kind, kind_version, queue, par
 		now() - (200000 - n) * interval '1 second', CASE WHEN state IN ('succeeded', 'failed', 'cancelled') THEN now() - (200000 - n) * interval '1 second' END,
 		CASE WHEN state = 'running' THEN ('00000000-0000-0000-0001-' || lpad((n % 50)::text, 12, '0'))::uuid END,
 		CASE WHEN state = 'running' THEN 'pod' END, CASE WHEN state = 'running' THEN md5('claim' || n)::uuid END,
-		CASE WHEN state = 'failed' THEN 'malformed' END, CASE WHEN state = 'failed' THEN 'truncated' END
+		CASE WHEN state = 'failed' THEN 'malformed' END, CASE WHEN state = 'failed' THEN 'truncated' END,
+		CASE WHEN n % 10 = 0 THEN decode(md5((n % 100)::text) || md5((n % 100)::text), 'hex') END
 	FROM (
 		SELECT n, CASE WHEN n % 200 = 3 THEN 'waiting' WHEN n % 100 = 1 THEN 'running' WHEN n % 20 = 2 THEN 'failed'
 			WHEN n % 100 = 4 THEN 'cancelled' WHEN n % 100 = 5 THEN 'retrying' WHEN n % 10 = 7 THEN 'pending' ELSE 'succeeded' END AS state
@@ -196,6 +198,30 @@ func (w *watched) calls(round int) []call {
 	})
 	add("accept", func(ctx context.Context) error {
 		_, err := w.Accept(ctx, tenant, []store.Upload{plainUpload(), plainUpload()})
+		return err
+	})
+	same := plainUpload()
+	same.File.SHA256[0] = byte(round)
+	same.Job.Reusable = true
+	add("accept a reusable one", func(ctx context.Context) error {
+		_, err := w.Accept(ctx, tenant, []store.Upload{same})
+		return err
+	})
+	add("succeed with it", func(ctx context.Context) error {
+		run := store.RunRef{JobID: same.Job.ID, Claim: uuid.New()}
+		_, err := w.Claim(ctx, store.ClaimRequest{JobID: run.JobID, Generation: 1, Claim: run.Claim, Worker: worker, Kinds: []string{"inspect"}})
+		if err == nil && round > 0 {
+			_, err = w.End(ctx, store.RunEnd{JobID: run.JobID, Claim: run.Claim, Outcome: jobs.RunSucceeded})
+		}
+		return err
+	})
+	add("take over a result", func(ctx context.Context) error {
+		again := same
+		again.File.ID, again.Job.ID = jobs.NewID(), jobs.NewID()
+		accepted, err := w.Accept(ctx, tenant, []store.Upload{again})
+		if err == nil && round > 0 && accepted[0].ResultOf == uuid.Nil {
+			return errors.New("no result was taken over")
+		}
 		return err
 	})
 	run := store.RunRef{JobID: job(first + 17), Claim: uuid.New()}

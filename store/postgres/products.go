@@ -30,7 +30,8 @@ func childQueues(ends []store.RunEnd) []string {
 	return queues
 }
 
-// addProducts stores the artifacts and the children of the runs that have been ended.
+// addProducts stores the artifacts and the children of the runs that have been ended. Children that
+// can take over the results of earlier jobs do.
 func addProducts(ctx context.Context, tx pgx.Tx, ends []store.RunEnd, done []ended, writer int32) error {
 	var (
 		artifacts artifactRows
@@ -49,7 +50,14 @@ func addProducts(ctx context.Context, tx pgx.Tx, ends []store.RunEnd, done []end
 	if len(children.jobIDs) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, acceptSQL, children.args(writer)...)
+	if _, err := tx.Exec(ctx, acceptSQL, children.args(writer)...); err != nil || len(children.takers) == 0 {
+		return err
+	}
+	pairs, err := children.findTwins(ctx, tx)
+	if err != nil || len(pairs) == 0 {
+		return err
+	}
+	_, err = takeOver(ctx, tx, pairs, writer)
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // jobColumns are what jobScan reads of a row j of jobs.
-const jobColumns = `j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params, j.params_hash, j.budget,
+const jobColumns = `j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params, j.params_hash, j.budget, j.fresh, j.result_of,
 	j.state, j.generation, j.cancel_requested, j.failures, j.losses, j.drains, j.max_attempts, j.progress,
 	j.run_at, j.created_at, j.started_at, j.finished_at, j.error_code, j.error_message, j.result`
 
@@ -29,7 +29,7 @@ func (s *jobScan) targets() []any {
 	j := &s.job
 	return []any{
 		(*[16]byte)(&j.ID), (*string)(&j.Tenant), (*[16]byte)(&j.FileID), (*zeronull.UUID)(&j.ParentID),
-		&j.Kind, &j.KindVersion, &j.Queue, (*[]byte)(&j.Params), (*hash)(&j.ParamsHash), &j.Budget,
+		&j.Kind, &j.KindVersion, &j.Queue, (*[]byte)(&j.Params), (*hash)(&j.ParamsHash), &j.Budget, &j.Fresh, (*zeronull.UUID)(&j.ResultOf),
 		(*string)(&j.State), &j.Generation, &j.CancelRequested, &j.Failures, &j.Losses, &j.Drains, &j.MaxAttempts, &s.progress,
 		&j.RunAt, &j.CreatedAt, (*zeronull.Timestamptz)(&j.StartedAt), (*zeronull.Timestamptz)(&j.FinishedAt),
 		&s.code, &s.message, (*[]byte)(&j.Result),

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
 )
 
@@ -19,8 +20,8 @@ const nilUUID = `'00000000-0000-0000-0000-000000000000'::uuid`
 const (
 	newFileArrays = `$2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::uuid[]`
 	newFile       = `name, size, sha256, media_type, claimed_type, content, blob_key`
-	newJobArrays  = `$9::uuid[], $10::text[], $11::int[], $12::text[], $13::json[], $14::bytea[], $15::int[], $16::bool[], $17::timestamptz[], $23::json[]`
-	newJob        = `id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, run_at, budget`
+	newJobArrays  = `$9::uuid[], $10::text[], $11::int[], $12::text[], $13::json[], $14::bytea[], $15::int[], $16::bool[], $17::timestamptz[], $23::json[], $24::bool[], $25::bytea[]`
+	newJob        = `id, kind, kind_version, queue, params, params_hash, max_attempts, fail_with_children, run_at, budget, fresh, reuse_key`
 )
 
 // Arrays of what pgx has no plain slices for. An element of a byteArray that is nil is NULL.
@@ -46,9 +47,20 @@ type uploadRows struct {
 	failWithChildren     []bool
 	runAts               timeArray
 	budgets              byteArray
+	fresh                []bool
+	reuseKeys            byteArray
 
 	tenants []string
 	parents uuidArray
+
+	takers []taker
+}
+
+// taker is an upload whose job takes over the result of an earlier one, if there is any.
+type taker struct {
+	place int // among the rows
+	job   uuid.UUID
+	key   []byte
 }
 
 // add adds uploads of a tenant, made by the given job or, with uuid.Nil, by nobody.
@@ -56,9 +68,19 @@ func (r *uploadRows) add(uploads []store.Upload, tenant string, parent uuid.UUID
 	for i := range uploads {
 		r.addFile(&uploads[i].File)
 		r.addJob(&uploads[i].Job)
+		r.addReuse(&uploads[i], jobs.Tenant(tenant))
 		r.tenants = append(r.tenants, tenant)
 		r.parents = append(r.parents, parent)
 	}
+}
+
+func (r *uploadRows) addReuse(u *store.Upload, tenant jobs.Tenant) {
+	key := u.ReuseKey(tenant)
+	if u.Job.TakesOver() {
+		r.takers = append(r.takers, taker{len(r.reuseKeys), u.Job.ID, key})
+	}
+	r.fresh = append(r.fresh, u.Job.Fresh)
+	r.reuseKeys = append(r.reuseKeys, key)
 }
 
 func (r *uploadRows) addFile(f *store.NewFile) {
@@ -102,7 +124,7 @@ func (r *uploadRows) args(writer int32) []any {
 	return []any{
 		r.fileIDs, r.names, r.sizes, r.hashes, r.mediaTypes, r.claimedTypes, r.contents, r.blobKeys,
 		r.jobIDs, r.kinds, r.versions, r.queues, r.params, r.paramsHashes, r.attempts, r.failWithChildren, r.runAts,
-		r.tenants, r.parents, queues, arrived, writer, r.budgets,
+		r.tenants, r.parents, queues, arrived, writer, r.budgets, r.fresh, r.reuseKeys,
 	}
 }
 

@@ -56,10 +56,11 @@ func (t *tx) accept(ctx context.Context, tenant jobs.Tenant, parent *record, up 
 	}
 	_, err = t.exec(ctx, `
 		INSERT INTO jobs (id, tenant, file_id, parent_id, kind, kind_version, queue, params, params_hash,
-			fail_with_children, budget, max_attempts, events, run_at, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`,
+			fail_with_children, budget, max_attempts, events, run_at, created_at, fresh, reuse_key)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)`,
 		key(job.ID), string(tenant), key(file.ID), keyOrNull(parentID), job.Kind, job.KindVersion, job.Queue,
-		jsonOrNull(job.Params), job.ParamsHash[:], job.FailWithChildren, jsonOrNull(job.BudgetJSON()), job.MaxAttempts, micros(runAt), micros(created))
+		jsonOrNull(job.Params), job.ParamsHash[:], job.FailWithChildren, jsonOrNull(job.BudgetJSON()), job.MaxAttempts, micros(runAt), micros(created),
+		job.Fresh, up.ReuseKey(tenant))
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("insert job %s: %w", job.ID, err)
 	}
@@ -67,7 +68,13 @@ func (t *tx) accept(ctx context.Context, tenant jobs.Tenant, parent *record, up 
 		return store.Accepted{}, err
 	}
 	t.count(tally{queue: job.Queue, arrived: 1})
-	return store.Accepted{JobID: job.ID, Generation: 1, RunAt: runAt, Due: !runAt.After(t.now)}, nil
+	origin, err := t.takeOver(ctx, tenant, up)
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	return store.Accepted{
+		JobID: job.ID, Generation: 1, RunAt: runAt, Due: origin == uuid.Nil && !runAt.After(t.now), ResultOf: origin,
+	}, nil
 }
 
 // own makes sure that a blob has its row, no longer held by a run, unless its bytes were stored too

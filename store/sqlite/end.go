@@ -76,6 +76,11 @@ func (t *tx) addOutput(ctx context.Context, r *record, end store.RunEnd) error {
 			return fmt.Errorf("insert artifact %q of job %s: %w", a.Name, r.ID, err)
 		}
 	}
+	if len(end.Children) > 0 {
+		if err := t.keep(ctx, r.ID); err != nil {
+			return err
+		}
+	}
 	for i := range end.Children {
 		if _, err := t.accept(ctx, r.Tenant, r, &end.Children[i]); err != nil {
 			return err

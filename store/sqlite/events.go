@@ -23,6 +23,9 @@ type (
 		Code    jobs.Code    `json:"code,omitempty"`
 		DelayMS *int64       `json:"delay_ms,omitempty"`
 	}
+	reusedData struct {
+		ResultOf uuid.UUID `json:"result_of"`
+	}
 	settledData struct {
 		State jobs.State `json:"state"`
 	}

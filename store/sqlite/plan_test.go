@@ -192,6 +192,15 @@ func callEverything(t *testing.T, s *sqlite.Store) {
 	ok(err)
 	end(t, s, claim(t, s, worker, last.Job.ID), jobs.RunSucceeded)
 
+	// A result that is taken over.
+	same := upload("same")
+	same.Job.Reusable = true
+	end(t, s, claim(t, s, worker, accept(t, s, same)), jobs.RunSucceeded)
+	same.File.ID, same.Job.ID = jobs.NewID(), jobs.NewID()
+	if given := load(t, s, accept(t, s, same)); given.ResultOf == uuid.Nil {
+		t.Fatal("no result was taken over")
+	}
+
 	// A group of which one call fails, and its replay.
 	broken := upload("broken")
 	broken.File.Size++

@@ -35,7 +35,7 @@ type record struct {
 const columns = ` j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params_hash,
 	j.fail_with_children, j.state, j.generation, j.cancel_requested, j.failures, j.losses, j.drains,
 	j.runs, j.max_attempts, j.events, j.progress, j.run_at, j.created_at, j.started_at, j.finished_at,
-	j.worker_id, j.worker_label, j.claim, j.alone, j.error_code, j.error_message, j.params, j.budget, j.result `
+	j.worker_id, j.worker_label, j.claim, j.alone, j.error_code, j.error_message, j.params, j.budget, j.result, j.fresh, j.result_of `
 
 // scan reads columns, and more behind them.
 func (r *record) scan(row scanner, more ...any) error {
@@ -57,7 +57,8 @@ func (r *record) scan(row scanner, more ...any) error {
 		&r.labelColumn,
 		intoID{&r.claim},
 		&r.alone, &r.code, &r.message,
-		intoRaw(&r.Params), intoRaw(&budget), intoRaw(&r.Result),
+		intoRaw(&r.Params), intoRaw(&budget), intoRaw(&r.Result), &r.Fresh,
+		intoID{&r.ResultOf},
 	}
 	if err := row.Scan(append(targets, more...)...); err != nil {
 		return err

@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"End", endTests()},
 		{"Results", resultTests()},
 		{"Children", childrenTests()},
+		{"Reuse", reuseTests()},
 		{"Control", controlTests()},
 		{"Lists", listTests()},
 		{"Events", eventTests()},

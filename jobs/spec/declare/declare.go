@@ -32,6 +32,10 @@ type Command struct {
 	Env    map[string]string `koanf:"env"` // all of it, but for PATH, which is DefaultPath unless given
 	Params map[string]Param  `koanf:"params"`
 
+	// Reusable says that the program's result depends on nothing but the file, the parameters and
+	// Version, so that a later job on the same bytes is given it instead of running the program again.
+	Reusable bool `koanf:"reusable"`
+
 	MediaTypes []string `koanf:"media-types"` // "image/png", "image/*"
 	Queue      string   `koanf:"queue"`
 	Limits     Limits   `koanf:"limits"`
@@ -163,7 +167,7 @@ func (c Command) Spec() (jobs.Spec, error) {
 	params, check := c.params()
 	return jobs.Spec{
 		Name: c.Name, Version: c.Version, Summary: c.Summary,
-		Params: params, Check: check,
+		Params: params, Check: check, Reusable: c.Reusable,
 		MediaTypes: slices.Clone(c.MediaTypes), Queue: c.Queue,
 		Retry: c.retry(), Timeout: c.Timeout, Concurrency: c.Concurrency,
 	}, nil
