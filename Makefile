@@ -20,6 +20,16 @@ IMAGE        ?= leat:dev
 CERTS        ?= /etc/ssl/certs/ca-certificates.crt
 E2E_RUN      ?= .
 
+# The race detector, but for what others have written that computes much and shares nothing with us:
+# it would slow a database engine, a compiler and codecs down three times for no race of ours. (Not
+# for packages with many generics: one copy of these is linked for all, watched or not.)
+UNWATCHED := modernc.org/... github.com/tetratelabs/... github.com/klauspost/... github.com/ulikunitz/... \
+	golang.org/x/image/... image/... compress/... hash/crc32
+RACE      := -race $(UNWATCHED:%=-gcflags=%=-race=false)
+
+# Packages whose tests talk to servers.
+ON_SERVERS := ./integration/... ./store/... ./queue/... ./internal/testserver/...
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +39,12 @@ verify: fmt-check tidy build vet lint test ## All that a change must pass
 
 .PHONY: test
 test: ## All tests, on real Redis and Postgres (see LEAT_TEST_SERVERS in CONTRIBUTING.md)
-	go test -race -shuffle=on -parallel 4 -timeout $(TEST_TIMEOUT) ./...
-	go test -run 'Memory|Limits' -timeout $(TEST_TIMEOUT) ./jobs/table ./worker/isolate # without the race detector, which takes memory itself
+	go test $(RACE) -shuffle=on -parallel 4 -timeout $(TEST_TIMEOUT) ./...
+	go test -run 'Memory|Limits|Loses' -timeout $(TEST_TIMEOUT) ./jobs/table ./scale/simulate ./worker/isolate # without the race detector, which takes memory and time itself
+
+.PHONY: test-docker
+test-docker: ## The tests that talk to servers, on a Docker engine; one package at a time, its disk is slow
+	LEAT_TEST_SERVERS=docker go test $(RACE) -shuffle=on -parallel 4 -p 1 -timeout $(TEST_TIMEOUT) $(ON_SERVERS)
 
 .PHONY: build
 build: ## Compile everything

@@ -64,11 +64,16 @@ func startRedisInDocker(ctx context.Context, tb TB, o redisOptions) (*Server, er
 	})
 }
 
-func startPostgresInDocker(ctx context.Context, tb TB, o postgresOptions) (*Server, error) {
+func startPostgresInDocker(ctx context.Context, tb TB, o postgresOptions, on medium) (*Server, error) {
 	return onFreePort(ctx, func(port int) (*Server, error) {
 		password := rand.Text()
+		tmpfs := map[string]string{}
+		if on == inMemory {
+			tmpfs["/var/lib/postgresql/data"] = "rw"
+		}
 		c, err := newContainer(ctx, port, "5432/tcp", sigInt, testcontainers.ContainerRequest{
 			Image: postgresImage,
+			Tmpfs: tmpfs,
 			Cmd:   append([]string{"postgres"}, o.args()...),
 			Env: map[string]string{
 				"POSTGRES_USER":        postgresUser,

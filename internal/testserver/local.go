@@ -15,12 +15,12 @@ import (
 )
 
 // newProcess makes the folder for a program, with an empty data folder inside.
-func newProcess(quit, term syscall.Signal) (*process, error) {
+func newProcess(quit, term syscall.Signal, on medium) (*process, error) {
 	as, err := unprivileged()
 	if err != nil {
 		return nil, err
 	}
-	dir, g, err := newDir(as, quit)
+	dir, g, err := newDir(as, quit, on)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func startRedisLocally(ctx context.Context, tb TB, o redisOptions) (*Server, err
 		return nil, err
 	}
 	return onFreePort(ctx, func(port int) (*Server, error) {
-		p, err := newProcess(syscall.SIGKILL, syscall.SIGTERM)
+		p, err := newProcess(syscall.SIGKILL, syscall.SIGTERM, onDisk)
 		if err != nil {
 			return nil, err
 		}
@@ -64,13 +64,13 @@ func startRedisLocally(ctx context.Context, tb TB, o redisOptions) (*Server, err
 	})
 }
 
-func startPostgresLocally(ctx context.Context, tb TB, o postgresOptions) (*Server, error) {
+func startPostgresLocally(ctx context.Context, tb TB, o postgresOptions, on medium) (*Server, error) {
 	bin, err := findPostgres(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return onFreePort(ctx, func(port int) (*Server, error) {
-		p, err := newProcess(syscall.SIGQUIT, syscall.SIGINT)
+		p, err := newProcess(syscall.SIGQUIT, syscall.SIGINT, on)
 		if err != nil {
 			return nil, err
 		}

@@ -68,14 +68,22 @@ type PostgresServer struct{ *Server }
 // environment.
 func NewPostgres(tb TB, opts ...PostgresOption) *PostgresServer {
 	tb.Helper()
-	s, err := startPostgres(tb, newPostgresOptions(opts))
+	s, err := startPostgres(tb, newPostgresOptions(opts), onDisk)
 	if err != nil {
 		tb.Fatalf("testserver: Postgres: %v", err)
 	}
 	return &PostgresServer{Server: s.private()}
 }
 
-func startPostgres(tb TB, o postgresOptions) (*Server, error) {
+// medium is where a server keeps its files.
+type medium int
+
+const (
+	onDisk   medium = iota
+	inMemory        // where there is room; they are lost when the machine is, not when the server is
+)
+
+func startPostgres(tb TB, o postgresOptions, on medium) (*Server, error) {
 	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout)
 	defer cancel()
 	from, err := chooseSource()
@@ -86,7 +94,7 @@ func startPostgres(tb TB, o postgresOptions) (*Server, error) {
 	if from == fromDocker {
 		start = startPostgresInDocker
 	}
-	return start(ctx, tb, o)
+	return start(ctx, tb, o, on)
 }
 
 // postgresURL returns the URL of the database postgres at an address.
@@ -123,7 +131,7 @@ func execute(ctx context.Context, url string, statements ...string) error {
 }
 
 // Postgres returns the URL of a new empty database in the Postgres that the tests
-// of this binary share. It is dropped at the end of the test, connections or not.
+// of this binary share, which keeps its files in memory where there is room. It is dropped at the end of the test, connections or not.
 func Postgres(tb TB) string {
 	tb.Helper()
 	return PostgresTemplate(tb, "", nil)
@@ -259,7 +267,8 @@ func sharedPostgres(tb TB) (*cluster, error) {
 			}
 			return c, c.sweep(tb.Context())
 		}
-		s, err := startPostgres(tb, newPostgresOptions(nil))
+		// Most of what takes time is to make and drop databases.
+		s, err := startPostgres(tb, newPostgresOptions(nil), inMemory)
 		if err != nil {
 			return nil, err
 		}

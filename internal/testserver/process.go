@@ -212,8 +212,12 @@ func (p *process) close(ctx context.Context) error {
 }
 
 // newDir makes the folder of a server, and the guard that removes it.
-func newDir(as *syscall.Credential, quit syscall.Signal) (string, *guard, error) {
-	dir, err := os.MkdirTemp(tempRoot(as), "leat-testserver-")
+func newDir(as *syscall.Credential, quit syscall.Signal, on medium) (string, *guard, error) {
+	root := tempRoot(as)
+	if on == inMemory && hasRoom(memoryRoot) {
+		root = memoryRoot
+	}
+	dir, err := os.MkdirTemp(root, "leat-testserver-")
 	if err != nil {
 		return "", nil, err
 	}

@@ -1,3 +1,7 @@
+//go:build !race
+
+// A simulation has one goroutine, and takes ten times as long with the race detector.
+
 package simulate_test
 
 import (

@@ -133,7 +133,7 @@ func TestConformanceThroughPgBouncer(t *testing.T) {
 	storetest.Run(t, func(tb testing.TB) store.Store {
 		target := fresh(tb)
 		return opened(tb, postgres.Options{URL: through(tb, addr, target), Pooler: true, MigrateURL: target})
-	})
+	}, "Model", "States")
 }
 
 func TestPoolerIsAskedFor(t *testing.T) {

@@ -6,14 +6,16 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/leat-dev/leat/store"
 )
 
-// Run runs the suite. open gives a fresh, empty, migrated store to each test, and closes it by a
-// cleanup of its own; it is called from several goroutines.
-func Run(t *testing.T, open func(t testing.TB) store.Store) {
+// Run runs the suite, but for the parts that without names: those that repeat at length what others
+// have asked for. open gives a fresh, empty, migrated store to each test, and closes it by a cleanup
+// of its own; it is called from several goroutines.
+func Run(t *testing.T, open func(t testing.TB) store.Store, without ...string) {
 	roles := []struct {
 		name  string
 		tests []test
@@ -40,6 +42,9 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"Model", modelTests()},
 	}
 	for _, role := range roles {
+		if slices.Contains(without, role.name) {
+			continue
+		}
 		t.Run(role.name, func(t *testing.T) {
 			t.Parallel()
 			for _, tc := range role.tests {

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package testserver
+
+const memoryRoot = ""
+
+func hasRoom(string) bool { return false }
