@@ -94,12 +94,23 @@ func (r *Resources) Instance() string {
 
 // Specs are the kinds that there are: those that Leat brings and those that are declared, with what
 // the configuration changes in them. Its errors are *ExitError.
-func Specs(opts config.Options) (*jobs.Specs, error) {
+func Specs(opts config.Options) (*jobs.Specs, error) { return SpecsWith()(opts) }
+
+// SpecsWith gives the same with a program's own kinds, which Auto prefers to those that Leat brings.
+func SpecsWith(own ...jobs.Kind) func(config.Options) (*jobs.Specs, error) {
+	return func(opts config.Options) (*jobs.Specs, error) { return specs(opts, own) }
+}
+
+func specs(opts config.Options, own []jobs.Kind) (*jobs.Specs, error) {
 	brought, err := spec.All()
 	if err != nil {
 		return nil, err
 	}
-	list := brought.All()
+	var list []jobs.Spec
+	for _, kind := range own {
+		list = append(list, kind.Spec)
+	}
+	list = append(list, brought.All()...)
 	for _, name := range slices.Sorted(maps.Keys(opts.Commands)) {
 		declared, err := opts.Commands[name].Spec()
 		if err != nil {
@@ -107,11 +118,11 @@ func Specs(opts config.Options) (*jobs.Specs, error) {
 		}
 		list = append(list, declared)
 	}
-	specs, err := jobs.NewSpecs(spec.Inspect().Name, list...)
+	all, err := jobs.NewSpecs(spec.Inspect().Name, list...)
 	if err != nil {
 		return nil, &ExitError{Code: 2, Err: fmt.Errorf("options: commands: %w", err)}
 	}
-	return configure(specs, opts.Kinds)
+	return configure(all, opts.Kinds)
 }
 
 // configure changes specs. Its errors are *ExitError.

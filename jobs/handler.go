@@ -117,6 +117,12 @@ func CheckArtifactName(name string) error {
 	return nil
 }
 
+// Kind is a spec and the handler that does what it describes.
+type Kind struct {
+	Spec    Spec
+	Handler Handler
+}
+
 // Kinds pairs specs with their handlers: what a worker can do.
 type Kinds struct {
 	Specs    *Specs

@@ -9,16 +9,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leat-dev/leat/app"
+	"github.com/leat-dev/leat/jobs"
 )
 
-// Command is the leat program.
-func Command(env app.Env) *cobra.Command {
+// Command is the leat program. own are kinds that it has beside those that Leat brings.
+func Command(env app.Env, own ...jobs.Kind) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "leat",
 		Short: "Takes in files, and works on each in the background until it is done",
 		Args:  cobra.NoArgs,
 	}
-	root.AddCommand(upCommand(env), migrateCommand(env), versionCommand())
+	root.AddCommand(upCommand(env, own), migrateCommand(env), versionCommand())
 	addRemote(root, env)
 	return root
 }

@@ -13,10 +13,11 @@ import (
 	"github.com/leat-dev/leat/app/embedded"
 	"github.com/leat-dev/leat/app/workerrole"
 	"github.com/leat-dev/leat/config"
+	"github.com/leat-dev/leat/jobs"
 )
 
 // upCommand runs everything in one process.
-func upCommand(env app.Env) *cobra.Command {
+func upCommand(env app.Env, own []jobs.Kind) *cobra.Command {
 	defaults := config.Default()
 	defaults.Listen, defaults.AdminListen = "127.0.0.1:8080", "127.0.0.1:9090"
 	return app.Program{
@@ -27,7 +28,7 @@ func upCommand(env app.Env) *cobra.Command {
 		Groups:   []string{"up", "dispatch", "serve"},
 		Defaults: defaults,
 		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
-			kinds, err := workerrole.Kinds(res)
+			kinds, err := workerrole.KindsWith(own...)(res)
 			if err != nil {
 				return nil, err
 			}

@@ -11,20 +11,29 @@ import (
 )
 
 // Kinds pairs all kinds that there are with their handlers.
-func Kinds(res *app.Resources) (*jobs.Kinds, error) {
-	specs, err := app.Specs(res.Options)
-	if err != nil {
-		return nil, err
+func Kinds(res *app.Resources) (*jobs.Kinds, error) { return KindsWith()(res) }
+
+// KindsWith gives the same with a program's own kinds. They are those that its api was given by
+// app.SpecsWith.
+func KindsWith(own ...jobs.Kind) func(*app.Resources) (*jobs.Kinds, error) {
+	return func(res *app.Resources) (*jobs.Kinds, error) {
+		specs, err := app.SpecsWith(own...)(res.Options)
+		if err != nil {
+			return nil, err
+		}
+		handlers, err := Handlers(res)
+		if err != nil {
+			return nil, err
+		}
+		for _, kind := range own {
+			handlers[kind.Spec.Name] = kind.Handler
+		}
+		return jobs.NewKinds(specs, handlers)
 	}
-	handlers, err := Handlers(res)
-	if err != nil {
-		return nil, err
-	}
-	return jobs.NewKinds(specs, handlers)
 }
 
 // Command is the worker program. kinds gives what it can do, as the configuration changes it:
-// Kinds, or a program's own.
+// Kinds, or KindsWith for a program that has its own.
 func Command(env app.Env, open app.Opener, kinds func(*app.Resources) (*jobs.Kinds, error)) *cobra.Command {
 	return app.Program{
 		Name:     "worker",

@@ -8,9 +8,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/leat-dev/leat/app"
-	"github.com/leat-dev/leat/app/workerrole"
-	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/jobs"
 )
 
@@ -24,13 +21,13 @@ type work struct {
 
 var errAsked = errors.New("failed as it was asked to")
 
-// workSpec describes the kind "work", which retries quickly.
-func workSpec() jobs.Spec {
-	return jobs.Spec{
+// workKind is the kind "work", which retries quickly.
+func workKind() jobs.Kind {
+	return jobs.Kind{Handler: jobs.HandlerFunc(doWork), Spec: jobs.Spec{
 		Name: "work", Version: 1, Summary: "Does what a test tells it to.", Params: work{},
 		Retry:   jobs.Retry{Base: 50 * time.Millisecond, Factor: 2, Cap: time.Second, Jitter: 0.2, MaxAttempts: 5},
 		Timeout: 5 * time.Minute,
-	}
+	}}
 }
 
 func doWork(ctx context.Context, run *jobs.Run) (any, error) {
@@ -71,29 +68,4 @@ type neverEnding struct{}
 func (neverEnding) Read(p []byte) (int, error) {
 	copy(p, bytes.Repeat([]byte{'x'}, len(p)))
 	return len(p), nil
-}
-
-func withWork(specs *jobs.Specs) (*jobs.Specs, error) {
-	return jobs.NewSpecs("inspect", append(specs.All(), workSpec())...)
-}
-
-func specs(opts config.Options) (*jobs.Specs, error) {
-	s, err := app.Specs(opts)
-	if err != nil {
-		return nil, err
-	}
-	return withWork(s)
-}
-
-func kinds(res *app.Resources) (*jobs.Kinds, error) {
-	s, err := specs(res.Options)
-	if err != nil {
-		return nil, err
-	}
-	handlers, err := workerrole.Handlers(res)
-	if err != nil {
-		return nil, err
-	}
-	handlers["work"] = jobs.HandlerFunc(doWork)
-	return jobs.NewKinds(s, handlers)
 }

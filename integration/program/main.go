@@ -25,8 +25,8 @@ func main() {
 	}
 	root := &cobra.Command{Use: "program"}
 	root.AddCommand(
-		apirole.Command(env, open, specs),
-		workerrole.Command(env, open, kinds),
+		apirole.Command(env, open, app.SpecsWith(workKind())),
+		workerrole.Command(env, open, workerrole.KindsWith(workKind())),
 	)
 	os.Exit(app.Main(root, env, workerrole.Children()))
 }
