@@ -10,6 +10,7 @@ import (
 
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/jobs/sniff"
 	"github.com/leat-dev/leat/store"
 )
 
@@ -153,7 +154,7 @@ func showName(name string) string {
 func (c *choices) job(a *API, file *store.NewFile) (store.NewJob, error) {
 	var spec jobs.Spec
 	if c.kind == jobs.Auto {
-		spec = a.specs.Route(file.MediaType)
+		spec = a.specs.Route(sniff.Routes(file.MediaType, file.Name)...)
 	} else {
 		spec, _ = a.specs.Get(c.kind) // set has seen it
 	}

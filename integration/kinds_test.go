@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/integration/system"
-	"github.com/leat-dev/leat/internal/testserver"
 )
 
 // gzipBomb is 256 MiB of zeros in 256 KiB.
@@ -47,9 +46,7 @@ func hugePNG() []byte {
 // broken, locked or a bomb ends with its code, the neighbours succeed, and no worker is lost.
 func TestP7KindsAndBombsThroughTheSystem(t *testing.T) {
 	t.Parallel()
-	plain := system.Build(t, "integration/program", false) // the race detector does not go with a limit of memory
-	pg, rd := testserver.NewPostgres(t), testserver.NewRedis(t)
-	r := &rig{System: system.New(t, plain, pg.URL(), rd.URL()), t: t, postgres: pg, redis: rd, client: system.Client()}
+	r := newPlainRig(t)
 	api := r.API()
 	r.Worker(system.With("LEAT_SCRATCH", t.TempDir()))
 

@@ -199,19 +199,29 @@ func (s *Specs) Get(kind string) (Spec, bool) {
 // All returns the specs in the order in which they were given.
 func (s *Specs) All() []Spec { return slices.Clone(s.list) }
 
-// Route chooses the kind for a sniffed media type: the first that names it, else the first whose
-// wildcard covers it, else the fallback.
-func (s *Specs) Route(mediaType string) Spec {
+// Route chooses the kind for a file of a media type, or of several that may be said of it, the best
+// first: the first kind that names it, else the first whose wildcard covers it; for none of them, the
+// fallback.
+func (s *Specs) Route(mediaTypes ...string) Spec {
+	for _, mediaType := range mediaTypes {
+		if spec, ok := s.routeOne(mediaType); ok {
+			return spec
+		}
+	}
+	spec, _ := s.Get(s.fallback)
+	return spec
+}
+
+func (s *Specs) routeOne(mediaType string) (Spec, bool) {
 	mediaType, _, _ = strings.Cut(mediaType, ";")
 	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
 	top, _, _ := strings.Cut(mediaType, "/")
 	for _, want := range []string{mediaType, top + "/*"} {
 		for _, spec := range s.list {
 			if slices.Contains(spec.MediaTypes, want) {
-				return spec
+				return spec, true
 			}
 		}
 	}
-	spec, _ := s.Get(s.fallback)
-	return spec
+	return Spec{}, false
 }

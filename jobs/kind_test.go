@@ -315,6 +315,12 @@ func TestRoute(t *testing.T) {
 			t.Errorf("Route(%q) = %s, want %s", mediaType, got.Name, want)
 		}
 	}
+	if got := specs.Route("application/gzip", "image/png", "text/csv"); got.Name != "image" {
+		t.Errorf("of several types, the first that any kind takes leads to %s, want image", got.Name)
+	}
+	if got := specs.Route(); got.Name != "inspect" {
+		t.Errorf("no type leads to %s, want inspect", got.Name)
+	}
 }
 
 func TestNewKinds(t *testing.T) {

@@ -29,7 +29,7 @@ func (r *recorder) Spawn(ctx context.Context, child jobs.Child, content io.Reade
 		MediaType: sniff.Type(kept.head[:min(len(kept.head), sniff.Limit)], name),
 		Content:   kept.content, BlobKey: kept.blobKey, StoredAt: kept.storedAt,
 	}
-	job, err := r.childJob(child, file.MediaType)
+	job, err := r.childJob(child, &file)
 	if err != nil {
 		return fmt.Errorf("file %q: %w", name, err)
 	}
@@ -53,11 +53,11 @@ func (r *recorder) beginSpawn() (int64, error) {
 	return r.budget.Bytes, err
 }
 
-// childJob makes the job on a file of a media type. It waits where its parent has: a worker that takes
+// childJob makes the job on a file. It waits where its parent has: a worker that takes
 // that queue is there. If the parent is fresh, it is too.
-func (r *recorder) childJob(child jobs.Child, mediaType string) (store.NewJob, error) {
+func (r *recorder) childJob(child jobs.Child, file *store.NewFile) (store.NewJob, error) {
 	specs := r.worker.kinds.Specs
-	spec := specs.Route(mediaType)
+	spec := specs.Route(sniff.Routes(file.MediaType, file.Name)...)
 	if child.Kind != "" && child.Kind != jobs.Auto {
 		var known bool
 		if spec, known = specs.Get(child.Kind); !known {

@@ -6,6 +6,7 @@
 package sniff
 
 import (
+	"path"
 	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -42,19 +43,42 @@ func refine(mediaType, name string) string {
 	if mediaType != "text/plain" {
 		return mediaType
 	}
-	dot := strings.LastIndexByte(name, '.')
-	if dot < 0 {
-		return mediaType
+	if named := byName(name); named != "" {
+		return named
 	}
-	switch strings.ToLower(name[dot:]) {
+	return mediaType
+}
+
+// byName gives the kind of text that a name promises, "" for none.
+func byName(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
 	case ".csv":
 		return "text/csv"
 	case ".tsv", ".tab":
 		return "text/tab-separated-values"
+	case ".jsonl", ".ndjson":
+		return "application/x-ndjson"
 	case ".md", ".markdown":
 		return "text/markdown"
 	}
-	return mediaType
+	return ""
+}
+
+// Routes lists the media types by which the work on a file is chosen, the best first: that of its
+// content, and where this says little, what the name promises. Content that nothing is known of may be
+// damaged text. What is packed by gzip has a type of its own, such as text/csv+gzip.
+func Routes(mediaType, name string) []string {
+	switch mediaType {
+	case Unknown:
+		if named := byName(name); named != "" {
+			return []string{mediaType, named}
+		}
+	case "application/gzip":
+		if inner, ok := strings.CutSuffix(strings.ToLower(name), ".gz"); ok && byName(inner) != "" {
+			return []string{byName(inner) + "+gzip", mediaType}
+		}
+	}
+	return []string{mediaType}
 }
 
 // IsText reports whether a media type's content is text, as far as it can be told from the type:

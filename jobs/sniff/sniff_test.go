@@ -145,3 +145,21 @@ func FuzzType(f *testing.F) {
 		}
 	})
 }
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ mediaType, name, want string }{
+		{"image/png", "a.csv", "image/png"}, // the content says enough
+		{"text/plain", "a", "text/plain"},
+		{sniff.Unknown, "a.csv", sniff.Unknown + " text/csv"},
+		{sniff.Unknown, "a.bin", sniff.Unknown},
+		{"application/gzip", "a.CSV.gz", "text/csv+gzip application/gzip"},
+		{"application/gzip", "a.ndjson.gz", "application/x-ndjson+gzip application/gzip"},
+		{"application/gzip", "a.tar.gz", "application/gzip"},
+		{"application/gzip", "a.csv", "application/gzip"},
+	} {
+		if got := strings.Join(sniff.Routes(c.mediaType, c.name), " "); got != c.want {
+			t.Errorf("%s named %s is routed by %s, want %s", c.mediaType, c.name, got, c.want)
+		}
+	}
+}

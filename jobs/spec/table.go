@@ -37,7 +37,7 @@ func Table() jobs.Spec {
 		Version:    1,
 		Summary:    "Profiles a table (CSV, TSV or JSON lines, gzip'd too): types, ranges, distinct values, quantiles; and makes Parquet of it.",
 		Params:     TableParams{},
-		MediaTypes: []string{"text/csv", "text/tab-separated-values", "application/x-ndjson"},
+		MediaTypes: []string{"text/csv", "text/tab-separated-values", "application/x-ndjson", "text/csv+gzip", "text/tab-separated-values+gzip", "application/x-ndjson+gzip"},
 		Reusable:   true,
 		Timeout:    2 * time.Hour, // reads some hundred gigabytes twice
 	}
