@@ -83,8 +83,8 @@ bench: ## Measure speed and memory against others (BENCH_ARGS)
 	go run ./bench $(BENCH_ARGS)
 
 .PHONY: chaos
-chaos: ## Upload under faults for CHAOS_FOR (5m) and account for every job
-	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -args -chaos.for=$(CHAOS_FOR)
+chaos: ## Upload under faults for CHAOS_FOR (5m) and account for every job; 500 jobs, a tenth of them bombs
+	go test ./integration -run '^(TestChaos|TestP6P7MixedJobs)$$' -parallel 1 -count=1 -v -timeout 0 -args -chaos.for=$(CHAOS_FOR) -mixed.jobs=500
 
 .PHONY: binaries
 binaries: ## Build the four programs as an image has them, static, into bin/image
