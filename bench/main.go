@@ -33,6 +33,8 @@ var measurements = []measurement{
 	{"memory", (*bench).memory},
 	{"drain", (*bench).drain},
 	{"latency", (*bench).latency},
+	{"table", (*bench).table},
+	{"image", (*bench).image},
 }
 
 // bench is one run.

@@ -24,9 +24,11 @@ func (b *bench) api(s *system.System, opts ...system.Option) *system.API {
 }
 
 // worker starts a worker to be measured.
-func (b *bench) worker(s *system.System, opts ...system.Option) {
+func (b *bench) worker(s *system.System, opts ...system.Option) *system.Process {
 	opts, admin := b.measured(opts)
-	b.profile(s.StartWorker(opts...), admin)
+	p := s.StartWorker(opts...)
+	b.profile(p, admin)
+	return p
 }
 
 // measured adds what a process gets that is measured: silence, since a line for each job would be

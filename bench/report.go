@@ -38,7 +38,7 @@ func (b *bench) compare(name string, value float64, unit, beside string, baselin
 		if most {
 			met, word = r.Ratio <= limit, "ratio at most"
 		}
-		r.Target, r.Met = fmt.Sprintf("%s %g", word, limit), &met
+		r.Target, r.Met = fmt.Sprintf("%s %.2g", word, limit), &met
 	}
 	b.rows = append(b.rows, r)
 }

@@ -1,10 +1,11 @@
-// Command gendocs writes those pages of docs/ that are made from the code: the table of error codes
-// and the options. A test fails when they are not current.
+// Command gendocs writes those pages of docs/ that are made from the code, or have some of it: the
+// table of error codes, the options, and how handlers are written. A test fails when they are not current.
 //
 // It may import anything of Leat; only people run it: go run ./internal/gendocs.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +18,12 @@ import (
 )
 
 func main() {
-	for name, text := range pages() {
+	made, err := pages("docs")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gendocs:", err)
+		os.Exit(1)
+	}
+	for name, text := range made {
 		if err := os.WriteFile(filepath.Join("docs", name), []byte(text), 0o644); err != nil { //nolint:gosec // documentation is for everybody to read
 			fmt.Fprintln(os.Stderr, "gendocs:", err)
 			os.Exit(1)
@@ -25,9 +31,32 @@ func main() {
 	}
 }
 
-// pages gives the generated pages by their file's name.
-func pages() map[string]string {
-	return map[string]string{"errors.md": errorsPage(), "configuration.md": configurationPage()}
+// pages gives the generated pages by their file's name, in the folder that has them.
+func pages(docs string) (map[string]string, error) {
+	handlers, err := handlersPage(docs)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"errors.md": errorsPage(), "configuration.md": configurationPage(), "handlers.md": handlers}, nil
+}
+
+// handlersPage is the page as it is, with the example's code as it is now.
+func handlersPage(docs string) (string, error) {
+	page, err := os.ReadFile(filepath.Join(docs, "handlers.md"))
+	if err != nil {
+		return "", err
+	}
+	code, err := os.ReadFile(filepath.Join(docs, "..", "examples", "wordcount", "main.go"))
+	if err != nil {
+		return "", err
+	}
+	const begin, end = "```go\n", "```\n"
+	before, rest, found := strings.Cut(string(page), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		return "", errors.New("handlers.md has no place for the code")
+	}
+	return before + begin + string(code) + end + after, nil
 }
 
 const generated = "<!-- Made from the code by: go run ./internal/gendocs -->\n\n"
