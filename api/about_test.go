@@ -311,6 +311,7 @@ func TestKinds(t *testing.T) {
 	convert := got[1]
 	f.equal("media types", []string{"image/*"}, convert.MediaTypes)
 	f.equal("queue", "pictures", convert.Queue)
+	f.equal("reusable", true, convert.Reusable)
 	var params struct {
 		Type                 string
 		AdditionalProperties bool

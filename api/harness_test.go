@@ -100,7 +100,7 @@ func testSpecs(t testing.TB) *jobs.Specs {
 		jobs.Spec{Name: "inspect", Version: 1, Summary: "Looks."},
 		jobs.Spec{
 			Name: "convert", Version: 3, Summary: "Converts.", Params: convertParams{},
-			MediaTypes: []string{"image/*"}, Queue: "pictures", FailWithChildren: true,
+			MediaTypes: []string{"image/*"}, Queue: "pictures", FailWithChildren: true, Reusable: true,
 		})
 	if err != nil {
 		t.Fatal(err)

@@ -169,6 +169,33 @@ func TestUploadOptionsInTheQueryOfAForm(t *testing.T) {
 	f.send(http.MethodPost, "/v1/uploads?filename=x", strings.NewReader(body), formType).fails(wire.CodeUnknownField)
 }
 
+func TestUploadTakesOverAResult(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s store.Store) {
+		f := newFixture(t, s)
+		const query = "kind=convert&params=%7B%22width%22:7%7D"
+		first := f.uploadRaw("the same", query)
+		f.equal("handed over", 1, len(<-f.over))
+		f.run(first.JobID, 1, store.RunEnd{Outcome: jobs.RunSucceeded, Result: []byte(`{"done":true}`)})
+
+		second := f.uploadRaw("the same", query)
+		f.equal("status", wire.StatusSucceeded, second.Status)
+		f.equal("result of", first.JobID, second.ResultOf)
+		f.equal("handed over", []store.Delivery{}, <-f.over)
+		job := into[wire.Job](f.get("/v1/jobs/" + second.JobID.String()).is(http.StatusOK))
+		f.equal("state", wire.Succeeded, job.State)
+		f.equal("result of", first.JobID, job.ResultOf)
+		f.equal("result", `{"done":true}`, string(job.Result))
+
+		for _, fresh := range []string{"true", "1"} {
+			third := f.uploadRaw("the same", query+"&fresh="+fresh)
+			f.equal("status of a fresh one", wire.StatusProcessing, third.Status)
+			f.equal("handed over", 1, len(<-f.over))
+		}
+		f.send(http.MethodPost, "/v1/uploads?fresh=perhaps", strings.NewReader("x")).fails(wire.CodeInvalidParameter)
+	})
+}
+
 func TestUploadRunAtInThePastMeansNow(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s store.Store) {

@@ -9,7 +9,6 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -228,7 +227,7 @@ func (b *bench) writeCSV(path string, size int) int {
 		b.Fatalf("make the table: %v", err)
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same table each time
+	random := rand.New(rand.NewPCG(1, 2)) // the same table each time
 	cities := []string{"Aachen", "Basel", "Chur", "Delft", "Essen", "Freiburg", "Genf", "Hagen"}
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	written, rows := 0, 0
@@ -257,7 +256,7 @@ func (b *bench) writeCSV(path string, size int) int {
 // writePhoto writes a JPEG of 4,000 by 3,000 pixels, with edges, gradients and noise.
 func (b *bench) writePhoto(path string, seed uint64) {
 	const width, height = 4000, 3000
-	random := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // the same photos each time
+	random := rand.New(rand.NewPCG(seed, 3)) // the same photos each time
 	picture := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
 		for x := range width {

@@ -47,6 +47,12 @@ func TestCommandLine(t *testing.T) {
 	c := cli{t, bin, "http://" + addr}
 	file := writeFile(t, "one line\n", 3).Name()
 
+	if out, code := c.run("kinds", "image"); code != 0 || !strings.Contains(out, "variants[].size") || !strings.Contains(out, "image/webp") {
+		t.Errorf("kinds: code %d: %s", code, out)
+	}
+	if _, code := c.run("kinds", "nothing"); code != 2 {
+		t.Errorf("an unknown kind: code %d", code)
+	}
 	out, code := c.run("upload", file, "--wait", "--json")
 	var job struct {
 		ID, State string

@@ -49,7 +49,7 @@ func TestP2WokenLeaderFindsThatAnotherLeads(t *testing.T) {
 	old.WaitMessage("no longer leading", 10*time.Second)
 	pass(t, 2*time.Second)
 	accepted := l.stop()
-	account := r.waitAllEnded(accepted, nil, time.Minute)
+	account := r.waitAllEnded(accepted, nil, 3*time.Minute)
 	t.Log(account)
 	if !account.Balanced() || account.LostRuns != 0 {
 		t.Errorf("account: %s", account)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,7 +78,7 @@ func mixture(t *testing.T) []mixedJob {
 		good = append(good, mixedJob{name, content, wire.Succeeded, ""})
 	}
 	good = append(good, mixedJob{"notes.txt", []byte("just text\n"), wire.Succeeded, ""})
-	one := append(good[:len(good):len(good)], mixedJob{"huge.png", hugePNG(), wire.Failed, "limit_memory"})
+	one := append(slices.Clip(good), mixedJob{"huge.png", hugePNG(), wire.Failed, "limit_memory"})
 	return append(append(one, good...), mixedJob{"bomb.gz", gzipBomb(t), wire.Failed, "limit_output"})
 }
 

@@ -88,7 +88,7 @@ func TestP2NothingIsLostWithRedis(t *testing.T) {
 	if len(l.refused) > 0 {
 		t.Errorf("uploads were refused (%v), want none to depend on Redis", l.refused)
 	}
-	account := r.waitAllEnded(accepted, nil, time.Minute)
+	account := r.waitAllEnded(accepted, nil, 3*time.Minute)
 	t.Log(account)
 	if !account.Balanced() || account.Succeeded != len(accepted) {
 		t.Errorf("account: %s", account)
@@ -156,7 +156,7 @@ func TestP2OutageOfPostgresReapsNobody(t *testing.T) {
 		}
 		return err == nil
 	})
-	account := r.waitAllEnded(ids, nil, time.Minute)
+	account := r.waitAllEnded(ids, nil, 3*time.Minute)
 	t.Log(account)
 	if !account.Balanced() || account.LostRuns != 0 || account.Succeeded != len(ids) || account.Unheard != 0 {
 		t.Errorf("account: %s", account)
@@ -186,7 +186,7 @@ func TestP2NothingIsLostWhenPostgresRestartsUnderLoad(t *testing.T) {
 	}
 	pass(t, 3*time.Second)
 	accepted := l.stop()
-	account := r.waitAllEnded(accepted, nil, time.Minute)
+	account := r.waitAllEnded(accepted, nil, 3*time.Minute)
 	t.Log(account, l.refused)
 	if !account.Balanced() || len(accepted) == 0 {
 		t.Errorf("account: %s", account)

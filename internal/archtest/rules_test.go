@@ -63,7 +63,7 @@ var imports = map[string][]string{
 
 // free packages may import all of ours and every library. None of ours imports
 // them outside of tests.
-var free = []string{"integration", "bench", "internal/testserver", "internal/archtest", "internal/gendocs"}
+var free = []string{"integration", "bench", "examples", "internal/testserver", "internal/archtest", "internal/gendocs"}
 
 // suites are the tests that every driver of a contract runs.
 var suites = []string{"store/storetest", "blob/blobtest", "jobs/jobtest"}

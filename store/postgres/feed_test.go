@@ -49,7 +49,7 @@ func TestFeedGoesByNumbers(t *testing.T) {
 // TestFeedWaitsForOpenTransactions: an event that is committed late is not passed by.
 // Not beside others: the feed waits for what is open in the whole server, and others
 // there fill large tables in one transaction.
-func TestFeedWaitsForOpenTransactions(t *testing.T) {
+func TestFeedWaitsForOpenTransactions(t *testing.T) { //nolint:paralleltest // as said
 	url := fresh(t)
 	s := opened(t, postgres.Options{URL: url})
 	tx, err := direct(t, url).Begin(t.Context())
@@ -85,7 +85,7 @@ func TestFeedWaitsForOpenTransactions(t *testing.T) {
 	}
 }
 
-func TestFeedRefusesStrangePositions(t *testing.T) { // not beside others, as above
+func TestFeedRefusesStrangePositions(t *testing.T) { //nolint:paralleltest // as above
 	s := opened(t, postgres.Options{URL: fresh(t)})
 	for _, position := range []string{"1", "1.2.3", "x." + uuid.NewString() + ".1", "1." + uuid.NewString() + ".x", "1." + uuid.NewString() + ".1.1"} {
 		_, _, err := s.EventsAfter(t.Context(), position, 10)
