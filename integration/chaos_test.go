@@ -54,7 +54,7 @@ func TestChaos(t *testing.T) {
 		pass(t, time.Duration(500+c.random.IntN(1500))*time.Millisecond)
 	}
 	accepted := l.stop()
-	account := c.waitAllEnded(accepted, c.deaths, 2*time.Minute)
+	account := c.waitAllEnded(accepted, c.deaths, 3*time.Minute)
 	c.checkBytes(t)
 	t.Logf("chaos: seed %d, %v, faults %v, refused uploads by status %v\n%s", seed, time.Since(began).Round(time.Second), c.faults, l.refused, account)
 	if !account.Balanced() {

@@ -114,7 +114,7 @@ func TestP1UploadsGoOnWithoutRedis(t *testing.T) {
 		t.Errorf("the job that ran when Redis went away is %s, want it done: a run does not need Redis", job.State)
 	}
 	r.redis.Start()
-	account := r.waitAllEnded(append(accepted, running), nil, time.Minute)
+	account := r.waitAllEnded(append(accepted, running), nil, 3*time.Minute)
 	t.Log(account)
 	if !account.Balanced() || account.LostRuns != 0 {
 		t.Errorf("account: %s", account)
