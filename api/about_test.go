@@ -103,6 +103,39 @@ func TestEveryRouteIsDocumentedAndServed(t *testing.T) {
 	f.equal("routes", served, documented)
 }
 
+// The document says of an upload's parameters what each kind takes.
+func TestDocumentDescribesParameters(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, openSQLite(t))
+	_, text := f.document()
+	type param struct {
+		Name   string
+		Schema struct {
+			ContentMediaType string
+			ContentSchema    struct {
+				AnyOf []struct {
+					ID         string `json:"$id"`
+					Properties map[string]struct{ Type string }
+				}
+			}
+		}
+	}
+	var doc struct {
+		Paths map[string]map[string]struct{ Parameters []param }
+	}
+	f.ok(json.Unmarshal([]byte(text), &doc))
+	list := doc.Paths["/v1/uploads"]["post"].Parameters
+	at := slices.IndexFunc(list, func(p param) bool { return p.Name == "params" })
+	if at < 0 {
+		t.Fatal("params are not documented")
+	}
+	schema := list[at].Schema
+	f.equal("media type", "application/json", schema.ContentMediaType)
+	f.equal("kinds with parameters", 1, len(schema.ContentSchema.AnyOf))
+	f.equal("kind", "urn:leat:kind:convert", schema.ContentSchema.AnyOf[0].ID)
+	f.equal("width", "integer", schema.ContentSchema.AnyOf[0].Properties["width"].Type)
+}
+
 func TestDocumentHoldsTogether(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, openSQLite(t))

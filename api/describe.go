@@ -62,8 +62,10 @@ var choiceDocs = map[string]string{
 	"fresh":  "Do the work, even if its result on the same bytes is there already. Default: false.",
 }
 
-func choiceSchema(name string) *huma.Schema {
+func (a *API) choiceSchema(name string) *huma.Schema {
 	switch name {
+	case "params":
+		return a.paramsOfKinds()
 	case "run_at":
 		return text("date-time")
 	case "fresh":
@@ -72,15 +74,36 @@ func choiceSchema(name string) *huma.Schema {
 	return text("")
 }
 
-func uploadParams() []*huma.Param {
+// paramsOfKinds describes what a text of parameters holds: one of the kinds' own.
+func (a *API) paramsOfKinds() *huma.Schema {
+	var kinds []map[string]any
+	for _, kind := range a.kindList.Kinds {
+		if len(kind.Params) > 0 {
+			var schema map[string]any
+			if err := json.Unmarshal(kind.Params, &schema); err != nil {
+				panic("api: a schema of ours that is not JSON: " + err.Error())
+			}
+			// The ID makes what is referred to in a kind's schema that kind's own.
+			schema["title"], schema["$id"] = "Parameters of "+kind.Name, "urn:leat:kind:"+kind.Name
+			kinds = append(kinds, schema)
+		}
+	}
+	schema := text("")
+	if len(kinds) > 0 {
+		schema.Extensions = map[string]any{"contentMediaType": "application/json", "contentSchema": map[string]any{"anyOf": kinds}}
+	}
+	return schema
+}
+
+func (a *API) uploadParams() []*huma.Param {
 	params := []*huma.Param{queryParam("filename", "", "The file's name, for a raw body.")}
 	for _, name := range choiceNames {
-		params = append(params, &huma.Param{Name: name, In: "query", Description: choiceDocs[name], Schema: choiceSchema(name)})
+		params = append(params, &huma.Param{Name: name, In: "query", Description: choiceDocs[name], Schema: a.choiceSchema(name)})
 	}
 	return params
 }
 
-func uploadBody() *huma.RequestBody {
+func (a *API) uploadBody() *huma.RequestBody {
 	form := &huma.Schema{
 		Type:     huma.TypeObject,
 		Required: []string{"file"},
@@ -93,7 +116,7 @@ func uploadBody() *huma.RequestBody {
 		},
 	}
 	for _, name := range choiceNames {
-		form.Properties[name] = described(choiceSchema(name), choiceDocs[name])
+		form.Properties[name] = described(a.choiceSchema(name), choiceDocs[name])
 	}
 	return &huma.RequestBody{
 		Required: true,

@@ -43,7 +43,7 @@ func (a *API) uploadRoutes() []route {
 			"All files are accepted, or none. 202 means that the bytes and the jobs are durable; a form with one file is answered like a raw body, one with several by {\"uploads\": [...]}.",
 		Curl:   "curl -F kind=inspect -F file=@photo.jpg {base}/v1/uploads\ncurl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' '{base}/v1/uploads?filename=photo.jpg'",
 		Sample: sampleUpload(),
-		Params: uploadParams(), Body: uploadBody(), Answers: uploadAnswers(),
+		Params: a.uploadParams(), Body: a.uploadBody(), Answers: uploadAnswers(),
 		Codes: with(wire.CodeMalformedRequest, wire.CodeMalformedMultipart, wire.CodeIncompleteBody, wire.CodeInvalidParameter,
 			wire.CodeInvalidParams, wire.CodeUnknownField, wire.CodeDuplicateField, wire.CodeUnknownKind, wire.CodeNoFile,
 			wire.CodeCrossOrigin, wire.CodeRequestTimeout, wire.CodeBodyTooLarge, wire.CodeFileTooLarge, wire.CodeFieldTooLarge,
@@ -53,7 +53,7 @@ func (a *API) uploadRoutes() []route {
 	short := upload
 	short.Path, short.ID, short.Brief = "/upload", "upload-short", "The same under a shorter path"
 	short.Text, short.Curl = "The same as POST /v1/uploads.", "curl -F file=@photo.jpg {base}/upload"
-	short.Params, short.Body, short.Answers = uploadParams(), uploadBody(), uploadAnswers()
+	short.Params, short.Body, short.Answers = a.uploadParams(), a.uploadBody(), uploadAnswers()
 	return []route{upload, short}
 }
 
