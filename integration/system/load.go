@@ -28,10 +28,10 @@ type StatusError struct {
 // Error gives the answer.
 func (e *StatusError) Error() string { return fmt.Sprintf("status %d: %s", e.Status, e.Body) }
 
-// Upload posts one file as a raw body for the kind "work", or another, and returns what was
-// accepted. Any answer but 202 is a *StatusError.
+// Upload posts one file as a raw body for the kind "work", or another, to be worked on whatever was
+// done before, and returns what was accepted. Any answer but 202 is a *StatusError.
 func (s *System) Upload(ctx context.Context, c *http.Client, base, kind, params string, content []byte) (*wire.Upload, error) {
-	query := url.Values{"kind": {kind}, "queue": {s.Queue}, "filename": {"file.bin"}}
+	query := url.Values{"kind": {kind}, "queue": {s.Queue}, "filename": {"file.bin"}, "fresh": {"true"}}
 	if params != "" {
 		query.Set("params", params)
 	}
