@@ -58,9 +58,8 @@ type uploadRows struct {
 
 // taker is an upload whose job takes over the result of an earlier one, if there is any.
 type taker struct {
-	place int // among the rows
-	job   uuid.UUID
-	key   []byte
+	job uuid.UUID
+	key []byte
 }
 
 // add adds uploads of a tenant, made by the given job or, with uuid.Nil, by nobody.
@@ -77,7 +76,7 @@ func (r *uploadRows) add(uploads []store.Upload, tenant string, parent uuid.UUID
 func (r *uploadRows) addReuse(u *store.Upload, tenant jobs.Tenant) {
 	key := u.ReuseKey(tenant)
 	if u.Job.TakesOver() {
-		r.takers = append(r.takers, taker{len(r.reuseKeys), u.Job.ID, key})
+		r.takers = append(r.takers, taker{u.Job.ID, key})
 	}
 	r.fresh = append(r.fresh, u.Job.Fresh)
 	r.reuseKeys = append(r.reuseKeys, key)
