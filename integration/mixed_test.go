@@ -39,7 +39,7 @@ func TestP6P7MixedJobs(t *testing.T) {
 				t.Fatal(err)
 			}
 			jobs := mixture(t)
-			warm := *mixedJobs / 5
+			warm := max(*mixedJobs/5, len(jobs)) // each kind has had its largest by then
 			runMixed(t, c, jobs, 0, warm)
 			before := worker.PeakRSS()
 			runMixed(t, c, jobs, warm, *mixedJobs)

@@ -52,8 +52,8 @@ func (t *taking) take() {
 		claim := uuid.New()
 		claimed, err := t.claim(claim)
 		if err != nil {
-			// Only the drain ends the asking. If the claim was granted unheard, the reaper finds it
-			// as soon as this process has signed off.
+			// Only the drain ends the asking, and the store was away until then. If a claim was granted
+			// unheard, the reaper finds it as soon as this process has signed off.
 			return
 		}
 		switch claimed.Refused {
@@ -99,15 +99,16 @@ func (t *taking) releaseSlots() {
 	t.held = 0
 }
 
-// claim asks the store until it answers, or the drain begins.
+// claim asks the store until it answers, or the drain begins. The drain does not cut off a question
+// that is under way: a claim granted unheard would be a lost run, and this one can be handed back.
 func (t *taking) claim(claim uuid.UUID) (store.Claimed, error) {
 	req := store.ClaimRequest{
 		JobID: t.delivery.JobID, Generation: t.delivery.Generation, Claim: claim,
 		Worker: t.ID(), Kinds: t.accepts, Alone: t.alone,
 	}
 	var claimed store.Claimed
-	err := t.untilAnswered(t.intake, "claim a job", func(ctx context.Context) (err error) {
-		claimed, err = t.store.Claim(ctx, req)
+	err := t.untilAnswered(t.intake, "claim a job", func(context.Context) (err error) {
+		claimed, err = t.store.Claim(t.recording, req)
 		return err
 	})
 	return claimed, err

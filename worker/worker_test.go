@@ -295,6 +295,51 @@ func TestP5DrainHandsBackWhatDoesNotEndInTime(t *testing.T) {
 	})
 }
 
+// A claim that the store grants as the drain begins is no lost run.
+func TestP5DrainHearsTheClaimThatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, s store.Store) {
+		slow := &slowClaims{granted: make(chan struct{}), answer: make(chan struct{})}
+		r := start(t, setup{
+			store: s, grace: time.Minute, wrap: func(w worker.Store) worker.Store { slow.Store = w; return slow },
+			handler: func(_ context.Context, run *jobs.Run) (any, error) {
+				<-run.Draining
+				return nil, jobs.ErrDrain
+			},
+		})
+		d := r.accept("work", nil)
+		r.source.deliver(d)
+		<-slow.granted
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); r.stop() }()
+		r.eventually("the drain has begun", func() bool { me := r.me(); return me == nil || me.Draining })
+		close(slow.answer)
+		<-stopped
+		job := r.job(d.JobID)
+		r.want(job, jobs.Pending, "")
+		if job.Drains != 1 || job.Losses != 0 {
+			t.Errorf("drains %d, losses %d; want it handed back", job.Drains, job.Losses)
+		}
+	})
+}
+
+// slowClaims holds the answer to a claim back, unless it is not waited for any more.
+type slowClaims struct {
+	worker.Store
+	granted, answer chan struct{}
+}
+
+func (s *slowClaims) Claim(ctx context.Context, req store.ClaimRequest) (store.Claimed, error) {
+	c, err := s.Store.Claim(ctx, req)
+	close(s.granted)
+	select {
+	case <-s.answer:
+		return c, err
+	case <-ctx.Done():
+		return store.Claimed{}, ctx.Err()
+	}
+}
+
 func allRunning(r *rig, deliveries map[string]jobs.Delivery) bool {
 	for _, d := range deliveries {
 		if r.job(d.JobID).State != jobs.Running {
