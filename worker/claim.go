@@ -108,7 +108,7 @@ func (t *taking) claim(claim uuid.UUID) (store.Claimed, error) {
 	}
 	var claimed store.Claimed
 	err := t.untilAnswered(t.intake, "claim a job", func(context.Context) (err error) {
-		claimed, err = t.store.Claim(t.recording, req)
+		claimed, err = t.store.Claim(t.recording, req) //nolint:contextcheck // it has an end of its own, see above
 		return err
 	})
 	return claimed, err
