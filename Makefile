@@ -21,10 +21,13 @@ CERTS        ?= /etc/ssl/certs/ca-certificates.crt
 E2E_RUN      ?= .
 
 # The race detector, but for what others have written that computes much and shares nothing with us:
-# it would slow a database engine, a compiler and codecs down three times for no race of ours. (Not
-# for packages with many generics: one copy of these is linked for all, watched or not.)
-UNWATCHED := modernc.org/... github.com/tetratelabs/... github.com/klauspost/... github.com/ulikunitz/... \
-	golang.org/x/image/... image/... compress/... hash/crc32
+# it would slow a database engine, a compiler and codecs down three times for no race of ours. Not for
+# packages that use sync.Map or generics of their own: one copy of such code is linked for all, and if it
+# is theirs, the detector misses that it synchronizes (go tool nm shows HashTrieMap in them).
+WAZERO    := github.com/tetratelabs/wazero/internal
+UNWATCHED := modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory modernc.org/mathutil \
+	$(WAZERO)/engine/wazevo/ssa $(WAZERO)/engine/wazevo/frontend $(WAZERO)/engine/wazevo/backend/... $(WAZERO)/wasm/binary \
+	github.com/klauspost/... github.com/ulikunitz/... golang.org/x/image/... image/... compress/... hash/crc32
 RACE      := -race $(UNWATCHED:%=-gcflags=%=-race=false)
 
 # Packages whose tests talk to servers.
