@@ -73,6 +73,7 @@ type Options struct {
 	MaxWorkers int           `koanf:"max-workers" group:"up" usage:"most workers in this process; there are as many as the work needs"`
 
 	KeepDecisions time.Duration `koanf:"keep-decisions" group:"dispatch" usage:"how long scaling decisions are kept"`
+	KeepAudit     time.Duration `koanf:"keep-audit" group:"dispatch" usage:"how long it is known who made and revoked keys and deleted files; 0 for good"`
 	KeepJobs      time.Duration `koanf:"keep-jobs" group:"dispatch" usage:"how long ended jobs are kept; 0 for good"`
 	SweepEvery    time.Duration `koanf:"sweep-every" group:"dispatch" usage:"how often old jobs and orphaned objects are looked for"`
 
@@ -119,6 +120,7 @@ func Default() Options {
 		ScaleEvery:       2 * time.Second,
 		MaxWorkers:       4,
 		KeepDecisions:    7 * 24 * time.Hour,
+		KeepAudit:        365 * 24 * time.Hour,
 		KeepJobs:         30 * 24 * time.Hour,
 		SweepEvery:       10 * time.Minute,
 		Data:             "leat-data",
@@ -306,6 +308,7 @@ func (o *Options) validate() error {
 	positive("scale-every", o.ScaleEvery >= 100*time.Millisecond, o.ScaleEvery)
 	positive("max-workers", o.MaxWorkers > 0, o.MaxWorkers)
 	positive("keep-decisions", o.KeepDecisions >= time.Hour, o.KeepDecisions)
+	positive("keep-audit", o.KeepAudit >= 0, o.KeepAudit)
 	positive("keep-jobs", o.KeepJobs >= 0, o.KeepJobs)
 	positive("sweep-every", o.SweepEvery >= time.Second, o.SweepEvery)
 	if o.InlineLimit > 1<<20 {

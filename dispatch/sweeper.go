@@ -25,12 +25,14 @@ type Retention struct {
 	Jobs      time.Duration // after they ended, with attempts, events, artifacts, and files of no other job
 	Rollups   time.Duration
 	Decisions time.Duration // on scaling
+	Audit     time.Duration
 }
 
-// DefaultRetention keeps ended jobs for 30 days, roll-ups for 14, and decisions for 7.
+// DefaultRetention keeps ended jobs for 30 days, roll-ups for 14, decisions for 7, and the audit for a
+// year.
 func DefaultRetention() Retention {
 	const day = 24 * time.Hour
-	return Retention{Jobs: 30 * day, Rollups: 14 * day, Decisions: 7 * day}
+	return Retention{Jobs: 30 * day, Rollups: 14 * day, Decisions: 7 * day, Audit: 365 * day}
 }
 
 // Ledger is the store as a sweeper sees it.
@@ -84,6 +86,7 @@ func (s *Sweeper) pruneRows(ctx context.Context) error {
 		}),
 		prune(ctx, "roll-ups", s.retention.Rollups, s.store.PruneRollups),
 		prune(ctx, "decisions", s.retention.Decisions, s.store.PruneDecisions),
+		prune(ctx, "the audit", s.retention.Audit, s.store.PruneAudit),
 	)
 }
 

@@ -60,6 +60,10 @@ func (l *ledger) PruneDecisions(_ context.Context, age time.Duration, limit int)
 	return l.prune("decisions", age, limit)
 }
 
+func (l *ledger) PruneAudit(_ context.Context, age time.Duration, limit int) (int, error) {
+	return l.prune("audit", age, limit)
+}
+
 func (l *ledger) DropHolds(context.Context, time.Duration, int) ([]uuid.UUID, error) {
 	holds := l.holds
 	l.holds = nil

@@ -84,6 +84,8 @@ type Sweeper interface {
 	PruneJobs(ctx context.Context, age time.Duration, limit int) (n int, freed []uuid.UUID, err error)
 	// PruneRollups deletes roll-ups older than age.
 	PruneRollups(ctx context.Context, age time.Duration, limit int) (int, error)
+	// PruneAudit deletes entries of the audit older than age.
+	PruneAudit(ctx context.Context, age time.Duration, limit int) (int, error)
 	// DropHolds deletes the rows of blobs that a run held which is over, and that nothing refers
 	// to, once they are older than age; it returns their keys.
 	DropHolds(ctx context.Context, age time.Duration, limit int) ([]uuid.UUID, error)

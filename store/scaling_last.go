@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,26 +54,11 @@ func (l LastDecision) MayLast(now time.Time, same string) bool {
 // NextID makes the ID of the next decision. It tells the time, and is greater than the last one's,
 // wherever the clock has gone since.
 func (l LastDecision) NextID(now time.Time) uuid.UUID {
-	id := DecisionID(now, uuid.New())
+	id := IDAt(now, uuid.New())
 	if bytes.Compare(id[:], l.ID[:]) <= 0 {
-		id = DecisionID(timeOf(l.ID).Add(time.Millisecond), id)
+		id = IDAt(timeOf(l.ID).Add(time.Millisecond), id)
 	}
 	return id
-}
-
-// DecisionID makes an ID of a time, in milliseconds since 1970 (version 7 of UUIDs), and of the
-// latter part of another ID.
-func DecisionID(at time.Time, rest uuid.UUID) uuid.UUID {
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(max(at.UnixMilli(), 0)))
-	copy(rest[:6], ms[2:])
-	rest[6] = rest[6]&0x0f | 0x70
-	return rest
-}
-
-// timeOf reads the time that is in a decision's ID.
-func timeOf(id uuid.UUID) time.Time {
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16))
 }
 
 // KeepUsage is how long replica-hours are kept at least: longer than any month.

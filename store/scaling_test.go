@@ -76,7 +76,7 @@ func TestDecisionIDs(t *testing.T) {
 	if (store.LastDecision{}).MayLast(noon, "x") {
 		t.Error("what never was lasts")
 	}
-	if floor := store.DecisionID(noon.Add(time.Hour), uuid.Nil); bytes.Compare(floor[:], last.ID[:]) > 0 {
+	if floor := store.IDAt(noon.Add(time.Hour), uuid.Nil); bytes.Compare(floor[:], last.ID[:]) > 0 {
 		t.Errorf("%v is not the least ID of its time, %v is less", floor, last.ID)
 	}
 }

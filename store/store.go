@@ -13,6 +13,8 @@ type Store interface {
 	Sweeper
 	Feed
 	Scaler
+	Keys
+	Audits
 
 	// Ping tells whether the store can answer now.
 	Ping(ctx context.Context) error

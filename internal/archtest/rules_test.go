@@ -20,6 +20,7 @@ var imports = map[string][]string{
 	"jobs/imageinfo": {"jobs/input"},
 	"jobs/spec":      {"jobs"},
 	"jobs/*":         {"jobs", "jobs/sniff", "jobs/charset", "jobs/input", "jobs/imageinfo", "jobs/zipdir", "jobs/spec", "blob"}, // a handler each
+	"access":         {},
 	"scale":          {},
 	"blob":           {},
 	"config":         {"jobs/spec"}, // what can be declared of kinds
@@ -29,13 +30,13 @@ var imports = map[string][]string{
 	"jobs/charset":   {"jobs/sniff"},
 
 	// Contracts and the parts that drivers share.
-	"store":       {"jobs"},
+	"store":       {"jobs", "access"},
 	"store/group": {"jobs", "store"},
 
 	// Drivers know their contract.
-	"store/postgres":      {"jobs", "store", "store/group"},
-	"store/sqlite":        {"jobs", "store", "store/group"},
-	"store/storetest":     {"jobs", "store"},
+	"store/postgres":      {"jobs", "access", "store", "store/group"},
+	"store/sqlite":        {"jobs", "access", "store", "store/group"},
+	"store/storetest":     {"jobs", "access", "store"},
 	"blob/fsblob":         {"blob"},
 	"blob/fsblob/faultfs": {"blob", "blob/fsblob"},
 	"blob/s3blob":         {"blob"},
@@ -52,7 +53,7 @@ var imports = map[string][]string{
 	"worker/isolate": {"jobs"},
 	"worker":         {"jobs", "jobs/sniff", "store", "queue", "blob"},
 	"scale/loop":     {"scale", "store"},
-	"api":            {"jobs", "jobs/sniff", "jobs/spec", "blob", "store", "api/wire"},
+	"api":            {"jobs", "jobs/sniff", "jobs/spec", "access", "blob", "store", "api/wire"},
 	"dashboard":      {"store", "api/wire"},
 	"client":         {"api/wire"},
 

@@ -151,7 +151,7 @@ func (s *Store) PruneDecisions(ctx context.Context, age time.Duration, limit int
 		)
 		DELETE FROM scaling_decisions WHERE id = ANY (ARRAY (
 			SELECT id FROM scaling_decisions
-			WHERE id < (lpad(to_hex(greatest(extract(epoch FROM now() - $1 * interval '1 microsecond') * 1000, 0)::bigint), 12, '0') || repeat('0', 20))::uuid
+			WHERE id < ` + idBefore + `
 			ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 		))`
 	return s.exec(ctx, "prune decisions", sql, age.Microseconds(), limit, store.KeepUsage.Microseconds())

@@ -170,7 +170,7 @@ func TestSameDecisionForAMinute(t *testing.T) {
 	first := record(1, "x")
 	age := func(id uuid.UUID, d time.Duration) uuid.UUID {
 		t.Helper()
-		aged := store.DecisionID(time.Now().Add(-d), uuid.New())
+		aged := store.IDAt(time.Now().Add(-d), uuid.New())
 		execute(t, url, fmt.Sprintf(`UPDATE scaling_decisions SET id = '%[1]v' WHERE id = '%[2]v';
 			UPDATE scalings SET last_decision = '%[1]v' WHERE last_decision = '%[2]v'`, aged, id))
 		return aged

@@ -134,7 +134,7 @@ func (s *Store) PruneDecisions(ctx context.Context, age time.Duration, limit int
 		}
 		n, err := t.exec(ctx, `
 			DELETE FROM scaling_decisions WHERE id IN (SELECT id FROM scaling_decisions WHERE id < ? ORDER BY id LIMIT ?)`,
-			key(store.DecisionID(t.now.Add(-age), uuid.Nil)), max(limit, 0))
+			key(store.IDAt(t.now.Add(-age), uuid.Nil)), max(limit, 0))
 		if err != nil {
 			return 0, fmt.Errorf("prune decisions: %w", err)
 		}

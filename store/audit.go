@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/jobs"
+)
+
+// Audits tells what was done that must be accounted for. System role.
+type Audits interface {
+	// Audit returns at most page.Limit entries, latest first, and the cursor of the next page.
+	Audit(ctx context.Context, page Page) ([]AuditEntry, Cursor, error)
+}
+
+// Actor is who did something that is accounted for.
+type Actor struct {
+	Name      string // of a key, or one of those below
+	Client    string // its address, where there is one
+	RequestID string
+}
+
+// Actors that have no key.
+const (
+	ActorOperator  = "operator"  // who works on the database itself
+	ActorAnonymous = "anonymous" // where no keys are asked for
+)
+
+// AuditEntry is one act. It is written with what it tells of, in one commit.
+type AuditEntry struct {
+	ID      uuid.UUID // of version 7
+	At      time.Time
+	Actor   Actor
+	Action  AuditAction
+	Tenant  jobs.Tenant // whose thing it was
+	Subject string      // the thing: a key's name, a file's ID
+	Data    json.RawMessage
+}
+
+// AuditAction names what was done.
+type AuditAction string
+
+// The acts that are accounted for.
+const (
+	AuditKeyCreated  AuditAction = "key_created" // data: label, scopes, expires_at
+	AuditKeyRevoked  AuditAction = "key_revoked"
+	AuditFileDeleted AuditAction = "file_deleted" // data: name, size, sha256, jobs
+)
+
+// KeyCreated is the entry of a key's making.
+func KeyCreated(key *Key, by Actor) AuditEntry {
+	data := map[string]any{"label": key.Label, "scopes": key.Scopes}
+	if !key.ExpiresAt.IsZero() {
+		data["expires_at"] = key.ExpiresAt.UTC()
+	}
+	return newEntry(AuditKeyCreated, key.Tenant, key.Name, by, data)
+}
+
+// KeyRevoked is the entry of a key's end.
+func KeyRevoked(key *Key, by Actor) AuditEntry {
+	return newEntry(AuditKeyRevoked, key.Tenant, key.Name, by, nil)
+}
+
+// newEntry makes an entry; the store's clock says when.
+func newEntry(action AuditAction, tenant jobs.Tenant, subject string, by Actor, data map[string]any) AuditEntry {
+	e := AuditEntry{ID: jobs.NewID(), Actor: by, Action: action, Tenant: tenant, Subject: subject}
+	if data != nil {
+		text, err := json.Marshal(data)
+		if err != nil {
+			panic("store: an audit's data that is not JSON: " + err.Error()) // of texts, numbers and times
+		}
+		e.Data = text
+	}
+	return e
+}
