@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/leat-dev/leat/access"
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/blob"
 	"github.com/leat-dev/leat/jobs"
@@ -31,6 +32,7 @@ type API struct {
 
 	proxies proxies
 	origins *origins
+	gate    *gate
 	metrics *metrics
 	slots   *slots // uploads under way
 	drains  *slots // refused requests whose body is still read
@@ -43,6 +45,7 @@ type API struct {
 	mux     *http.ServeMux
 	methods []string        // of all routes
 	readers map[string]bool // patterns of the routes that read their body
+	scopes  map[string]access.Scope
 	docJSON []byte
 	page    *page
 }
@@ -64,11 +67,15 @@ func New(o Options) (*API, error) {
 		streams: &streams{},
 		mux:     http.NewServeMux(),
 		readers: map[string]bool{},
+		scopes:  map[string]access.Scope{},
 	}
 	a.defaults = a.defaultsOf(o.Specs)
 	var err error
 	if a.origins, err = newOrigins(o.CORSOrigins); err != nil {
 		return nil, fmt.Errorf("api: CORSOrigins: %w", err)
+	}
+	if a.gate, err = newGate(&o); err != nil {
+		return nil, err
 	}
 	if a.kindList, err = listKinds(o.Specs); err != nil {
 		return nil, err
@@ -98,6 +105,13 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		r.Pattern = pattern // also of one that is turned away here
+		if err := a.gate.admit(c, r, a.scopes[pattern]); err != nil {
+			a.turnAway(w, r, a.newBody(w, r), err)
+			return
+		}
+	}
 	if r.ContentLength != 0 && !a.readers[pattern] {
 		if b := a.newBody(w, r); !b.skip() {
 			a.turnAway(w, r, b, b.err)
@@ -188,5 +202,6 @@ func (a *API) logAccess(w *response, r *http.Request, c *exchange, took time.Dur
 	}
 	a.log.LogAttrs(r.Context(), level, "request",
 		slog.String("request_id", c.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Int("status", w.status), slog.Int64("bytes", w.sent), slog.Duration("took", took), slog.String("client", c.client))
+		slog.Int("status", w.status), slog.Int64("bytes", w.sent), slog.Duration("took", took), slog.String("client", c.client),
+		slog.String("key", c.who.name), slog.String("tenant", string(c.who.tenant)))
 }

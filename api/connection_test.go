@@ -40,7 +40,7 @@ func (f *fixture) dial() net.Conn {
 
 // head is the beginning of an upload.
 func head(path string, headers ...string) string {
-	return "POST " + path + " HTTP/1.1\r\nHost: leat\r\n" + strings.Join(append(headers, "", ""), "\r\n")
+	return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\n" + strings.Join(append(headers, "", ""), "\r\n")
 }
 
 // answer reads an answer from a connection.
@@ -94,7 +94,7 @@ func TestSlowSenderOfABodyThatIsNotReadIsCutOff(t *testing.T) {
 	f := newFixture(t, openSQLite(t), hasty(nil))
 	for _, line := range []string{"POST /v1/queues/q/pause", "POST /v1/jobs/cancel?queue=q", "POST /nowhere", "GET /healthz", "PUT /v1/uploads"} {
 		conn := f.dial()
-		_, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: leat\r\nContent-Length: 1000\r\n\r\nx")
+		_, err := io.WriteString(conn, line+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx")
 		f.ok(err)
 		from := bufio.NewReader(conn)
 		f.answer(from).fails(wire.CodeRequestTimeout)
@@ -157,7 +157,7 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 	f := newFixture(t, openSQLite(t), hasty(reg))
 	u := f.uploadRaw(strings.Repeat("0123456789abcdef", 4<<20), "") // 64 MiB, more than sockets take
 	conn := f.dial()
-	_, err := fmt.Fprintf(conn, "GET /v1/files/%s/content HTTP/1.1\r\nHost: leat\r\n\r\n", u.FileID)
+	_, err := fmt.Fprintf(conn, "GET /v1/files/%s/content HTTP/1.1\r\nHost: localhost\r\n\r\n", u.FileID)
 	f.ok(err)
 	labels := map[string]string{"route": "/v1/files/{id}/content", "method": "GET", "status": "2xx"}
 	f.within("the answer is broken off", func() bool {

@@ -124,7 +124,6 @@ func wireQueue(q *store.QueueStats) wire.Queue {
 		Depth:     depth,
 		OldestAt:  inUTC(q.OldestAt),
 		OldestAge: q.Age.Seconds(),
-		Rates:     wire.Rates(q.Rates),
 	}
 }
 

@@ -21,8 +21,11 @@ func newDocument(version string, registry huma.Registry) *huma.OpenAPI {
 			Description: "Takes in files over HTTP and processes each one in the background. Errors are problem+json (RFC 9457) with a stable code. Times are RFC 3339 in UTC, identifiers are UUIDs.",
 			License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 		},
-		Servers:    []*huma.Server{{URL: "/"}},
-		Components: &huma.Components{Schemas: registry},
+		Servers: []*huma.Server{{URL: "/"}},
+		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{keyScheme: {
+			Type: "http", Scheme: "bearer", BearerFormat: "leat_...",
+			Description: "A key, as leat keys create makes it. Each call names the scope that the key must have. A server that only its own machine can reach may ask for none.",
+		}}},
 		Tags: []*huma.Tag{
 			{Name: tagUploads, Description: "Send files in."},
 			{Name: tagJobs, Description: "Follow the work on a file, and steer it."},
@@ -33,6 +36,9 @@ func newDocument(version string, registry huma.Registry) *huma.OpenAPI {
 		},
 	}
 }
+
+// keyScheme names, in the document, the way in which callers show who they are.
+const keyScheme = "key"
 
 func text(format string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: format} }
 
@@ -232,7 +238,7 @@ func sampleFile() wire.File {
 func sampleQueue() wire.Queue {
 	return wire.Queue{
 		Name: "default", Depth: wire.Depth{Ready: 12, Running: 8}, OldestAt: sampleTime(0), OldestAge: 1.5,
-		Rates: wire.Rates{Arrived: 20.5, Succeeded: 19.8, BusySeconds: 7.2},
+		Rates: &wire.Rates{Arrived: 20.5, Succeeded: 19.8, BusySeconds: 7.2},
 	}
 }
 

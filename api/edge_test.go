@@ -195,6 +195,7 @@ func plainOptions(t testing.TB) api.Options {
 	t.Helper()
 	o := api.DefaultOptions()
 	o.Store, o.Blobs, o.Specs = strangeStore{}, emptyBlobs{}, testSpecs(t)
+	o.Auth = api.AuthOff
 	return o
 }
 

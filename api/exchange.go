@@ -15,6 +15,7 @@ type exchange struct {
 	id      string // given by the client or made here
 	client  string // its address
 	https   bool   // as the client sees it
+	who     identity
 	started time.Time
 }
 
@@ -87,6 +88,5 @@ func (p proxies) origin(r *http.Request) (string, bool) {
 	return client.String(), r.TLS != nil || strings.EqualFold(strings.TrimSpace(proto), "https")
 }
 
-// tenantOf returns whose files and jobs a request is about. Everything belongs to one tenant
-// until keys give out others.
-func tenantOf(context.Context) jobs.Tenant { return jobs.DefaultTenant }
+// tenantOf returns whose files and jobs a request is about: nobody's, where nobody was let in.
+func tenantOf(ctx context.Context) jobs.Tenant { return exchangeOf(ctx).who.tenant }

@@ -121,6 +121,9 @@ func newProblem(ctx context.Context, f *failure) *problem {
 		},
 		headers: http.Header{},
 	}
+	if f.code == wire.CodeUnauthorized {
+		p.headers.Set("WWW-Authenticate", `Bearer realm="leat"`)
+	}
 	if wait := retryAfter(f.code); wait > 0 {
 		p.headers.Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
 	}

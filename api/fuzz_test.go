@@ -61,6 +61,7 @@ func bench(t testing.TB) (*api.API, *notebook, blob.Store) {
 	o := api.DefaultOptions()
 	book := &notebook{}
 	o.Store, o.Blobs, o.Specs = book, blobs, testSpecs(t)
+	o.Auth = api.AuthOff
 	o.InlineLimit = 16
 	o.Limits.Body, o.Limits.File, o.Limits.Field, o.Limits.PartHeader, o.Limits.Parts = 20_000, 10_000, 500, 1000, 10
 	return mustAPI(t, o), book, blobs

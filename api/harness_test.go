@@ -127,6 +127,7 @@ func newFixture(t *testing.T, s store.Store, changes ...func(*api.Options)) *fix
 	f := &fixture{T: t, store: s, blobs: blobs, over: make(chan []store.Delivery, 100)}
 	o := api.DefaultOptions()
 	o.Store, o.Blobs, o.Specs = s, blobs, testSpecs(t)
+	o.Auth, o.Keys = api.AuthLoopback, s
 	o.HandOver = func(d []store.Delivery) { f.over <- d }
 	for _, change := range changes {
 		change(&o)

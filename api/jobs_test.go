@@ -278,7 +278,7 @@ func TestQueues(t *testing.T) {
 		if got[0].OldestAt.IsZero() {
 			t.Error("the age of the oldest job is not known")
 		}
-		f.equal("b", wire.Queue{Name: "b", Paused: true}, got[1])
+		f.equal("b", wire.Queue{Name: "b", Paused: true, Rates: &wire.Rates{}}, got[1])
 
 		f.equal("resumed", wire.QueueState{Name: "b"}, into[wire.QueueState](f.post("/v1/queues/b/resume").is(http.StatusOK)))
 		got = into[wire.Queues](f.get("/v1/queues").is(http.StatusOK)).Queues

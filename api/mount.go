@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
 
+	"github.com/leat-dev/leat/access"
 	"github.com/leat-dev/leat/api/wire"
 )
 
@@ -25,6 +26,7 @@ type route struct {
 	Method string
 	Path   string
 	ID     string // of the operation, unique
+	Scope  access.Scope
 	Tag    string
 	Brief  string // one line
 	Text   string // the rest
@@ -83,6 +85,7 @@ func (a *API) mount(routes []route) error {
 			a.mux.HandleFunc(rt.pattern(), rt.raw)
 			a.readers[rt.pattern()] = rt.Body != nil
 		}
+		a.scopes[rt.pattern()] = rt.Scope
 		rt.addSample(operationAt(doc, rt))
 		if !slices.Contains(a.methods, rt.Method) {
 			a.methods = append(a.methods, rt.Method)
@@ -111,12 +114,20 @@ func (rt *route) operation(registry huma.Registry) huma.Operation {
 		RequestBody: rt.Body,
 		Responses:   map[string]*huma.Response{},
 	}
+	codes := slices.Clone(rt.Codes)
+	if rt.Scope != everybody {
+		op.Security = []map[string][]string{{keyScheme: {string(rt.Scope)}}}
+		codes = append(codes, wire.CodeUnauthorized, wire.CodeMissingScope, wire.CodeForbiddenHost)
+		if !slices.Contains(codes, wire.CodeStoreUnavailable) {
+			codes = append(codes, wire.CodeStoreUnavailable)
+		}
+	}
 	if rt.Curl != "" {
 		op.Extensions = map[string]any{"x-codeSamples": []codeSample{{"Shell", strings.ReplaceAll(rt.Curl, "{base}", sampleBase)}}}
 	}
 	maps.Copy(op.Responses, rt.Answers)
 	problem := registry.Schema(reflect.TypeFor[wire.Problem](), true, "")
-	for _, code := range append(slices.Clone(rt.Codes), wire.CodeInternal) {
+	for _, code := range append(codes, wire.CodeInternal) {
 		status := strconv.Itoa(meaning(code).Status)
 		if r, ok := op.Responses[status]; ok {
 			r.Description += ", " + string(code)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,12 +19,16 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-// Options says what an API works with. Store, Blobs and Specs are required; DefaultOptions gives
+// Options says what an API works with. Store, Blobs, Specs and Keys are required; DefaultOptions gives
 // everything else a value that is fit for production.
 type Options struct {
 	Store store.Tenanted
 	Blobs blob.Store
 	Specs *jobs.Specs
+
+	// Auth says who may call; AuthKeys needs Keys.
+	Auth Auth
+	Keys Keys
 
 	// HandOver is told of jobs that were just committed and may run now, so that they need not
 	// wait for the next look at the store. It must not block; doing nothing is allowed.
@@ -71,6 +76,7 @@ type Limits struct {
 // DefaultOptions returns the options that apply where nothing else is said.
 func DefaultOptions() Options {
 	return Options{
+		Auth:        AuthKeys,
 		HandOver:    func([]store.Delivery) {},
 		Ready:       func(context.Context) []wire.Check { return nil },
 		Logger:      slog.New(slog.DiscardHandler),
@@ -104,6 +110,7 @@ func (o *Options) validate() error {
 		{"Store", o.Store == nil},
 		{"Blobs", o.Blobs == nil},
 		{"Specs", o.Specs == nil},
+		{"Keys", o.Keys == nil && o.Auth == AuthKeys},
 		{"HandOver", o.HandOver == nil},
 		{"Ready", o.Ready == nil},
 		{"Logger", o.Logger == nil},
@@ -114,6 +121,9 @@ func (o *Options) validate() error {
 		if m.nil {
 			errs = append(errs, fmt.Errorf("%s is missing", m.name))
 		}
+	}
+	if !slices.Contains([]Auth{AuthKeys, AuthLoopback, AuthOff}, o.Auth) {
+		errs = append(errs, fmt.Errorf("Auth %q is not known", o.Auth))
 	}
 	if o.InlineLimit < 0 || o.InlineLimit > maxInline {
 		errs = append(errs, fmt.Errorf("InlineLimit %d is not between 0 and %d", o.InlineLimit, maxInline))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/leat-dev/leat/access"
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/jobs"
 )
@@ -17,9 +18,21 @@ func (a *API) queues(ctx context.Context, _ *struct{}) (*answer[wire.Queues], er
 	if err != nil {
 		return nil, err
 	}
-	out := make([]wire.Queue, len(found))
+	who := exchangeOf(ctx).who
+	out := make([]wire.Queue, 0, len(found))
 	for i := range found {
-		out[i] = wireQueue(&found[i])
+		q := &found[i]
+		if !who.scopes.Has(access.Admin) {
+			// Rates are of all tenants, and so is a queue in which this one has nothing.
+			if q.Ready.N+q.Later.N+q.Running.N+q.Waiting.N == 0 && q.Name != jobs.DefaultQueue {
+				continue
+			}
+			out = append(out, wireQueue(q))
+			continue
+		}
+		shown := wireQueue(q)
+		shown.Rates = (*wire.Rates)(&q.Rates)
+		out = append(out, shown)
 	}
 	return &answer[wire.Queues]{wire.Queues{Queues: out}}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/leat-dev/leat/access"
 	"github.com/leat-dev/leat/api/wire"
 )
 
@@ -36,7 +37,7 @@ func (a *API) routes() []route {
 
 func (a *API) uploadRoutes() []route {
 	upload := route{
-		Method: http.MethodPost, Path: "/v1/uploads", ID: "upload", Tag: tagUploads, raw: a.upload,
+		Method: http.MethodPost, Path: "/v1/uploads", ID: "upload", Scope: access.Upload, Tag: tagUploads, raw: a.upload,
 		Brief: "Upload files and have them processed",
 		Text: "Send a form (multipart/form-data) with one or more parts named file, or any other content type with the file as the body. " +
 			"The choices kind, queue, params and run_at are fields of the form, in any place, or parameters of the query; they hold for all files. " +
@@ -62,42 +63,42 @@ func (a *API) jobRoutes() []route {
 	byFilter := with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeDuplicateField, wire.CodeMalformedRequest)
 	return []route{
 		{
-			Method: http.MethodGet, Path: "/v1/jobs/{id}", ID: "get-job", Tag: tagJobs, json: call(a.getJob),
+			Method: http.MethodGet, Path: "/v1/jobs/{id}", ID: "get-job", Scope: access.Read, Tag: tagJobs, json: call(a.getJob),
 			Brief: "Get a job", Codes: byID, Sample: sampleJob(),
 			Text: "With its result, the files that it made, and its children's states.",
 			Curl: "curl {base}/v1/jobs/" + sampleJobID,
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/jobs", ID: "list-jobs", Tag: tagJobs, json: call(a.listJobs),
+			Method: http.MethodGet, Path: "/v1/jobs", ID: "list-jobs", Scope: access.Read, Tag: tagJobs, json: call(a.listJobs),
 			Brief: "List jobs", Codes: append(byFilter, wire.CodeInvalidCursor), Sample: wire.Jobs{Jobs: []wire.Job{sampleListed()}, NextCursor: "AQGPH_..."},
 			Text: "Newest first, a page at a time, without results, artifacts and children.",
 			Curl: "curl '{base}/v1/jobs?state=failed&limit=10'",
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/jobs/{id}/attempts", ID: "list-attempts", Tag: tagJobs, json: call(a.attempts),
+			Method: http.MethodGet, Path: "/v1/jobs/{id}/attempts", ID: "list-attempts", Scope: access.Read, Tag: tagJobs, json: call(a.attempts),
 			Brief: "List a job's runs", Codes: byID, Sample: wire.Attempts{Attempts: []wire.Attempt{sampleAttempt()}},
 			Text: "Those that failed, were lost with their worker or were handed back by it, the last one, and the present one.",
 			Curl: "curl {base}/v1/jobs/" + sampleJobID + "/attempts",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", ID: "cancel-job", Tag: tagJobs, json: call(a.cancelJob),
+			Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", ID: "cancel-job", Scope: access.Operate, Tag: tagJobs, json: call(a.cancelJob),
 			Brief: "Cancel a job", Codes: append(byID, wire.CodeStateConflict, wire.CodeCrossOrigin), Sample: sampleCancelled(),
 			Text: "A job that waits is cancelled at once. One that runs is asked to stop, within seconds; if it ends first, its end stands. Repeating the call is harmless.",
 			Curl: "curl -X POST {base}/v1/jobs/" + sampleJobID + "/cancel",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/jobs/{id}/retry", ID: "retry-job", Tag: tagJobs, json: call(a.retryJob),
+			Method: http.MethodPost, Path: "/v1/jobs/{id}/retry", ID: "retry-job", Scope: access.Operate, Tag: tagJobs, json: call(a.retryJob),
 			Brief: "Run a failed or cancelled job again", Codes: append(byID, wire.CodeStateConflict, wire.CodeCrossOrigin), Sample: sampleListed(),
 			Text: "It starts anew, with all its attempts.",
 			Curl: "curl -X POST {base}/v1/jobs/" + sampleJobID + "/retry",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/jobs/cancel", ID: "cancel-jobs", Tag: tagJobs, json: call(a.cancelJobs),
+			Method: http.MethodPost, Path: "/v1/jobs/cancel", ID: "cancel-jobs", Scope: access.Operate, Tag: tagJobs, json: call(a.cancelJobs),
 			Brief: "Cancel all jobs that fit a filter", Codes: append(byFilter, wire.CodeFilterRequired, wire.CodeCrossOrigin), Sample: wire.Changed{Changed: 1000, More: true},
 			Text: filterText, Curl: "curl -X POST '{base}/v1/jobs/cancel?state=pending&kind=inspect'",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/jobs/retry", ID: "retry-jobs", Tag: tagJobs, json: call(a.retryJobs),
+			Method: http.MethodPost, Path: "/v1/jobs/retry", ID: "retry-jobs", Scope: access.Operate, Tag: tagJobs, json: call(a.retryJobs),
 			Brief: "Run all failed or cancelled jobs that fit a filter again", Codes: append(byFilter, wire.CodeFilterRequired, wire.CodeCrossOrigin), Sample: wire.Changed{Changed: 17},
 			Text: filterText, Curl: "curl -X POST '{base}/v1/jobs/retry?state=failed'",
 		},
@@ -108,19 +109,19 @@ func (a *API) fileRoutes() []route {
 	content := with(wire.CodeInvalidParameter, wire.CodeNotFound, wire.CodePreconditionFailed, wire.CodeRangeNotSatisfiable, wire.CodeContentMissing)
 	return []route{
 		{
-			Method: http.MethodGet, Path: "/v1/files/{id}", ID: "get-file", Tag: tagFiles, json: call(a.getFile),
+			Method: http.MethodGet, Path: "/v1/files/{id}", ID: "get-file", Scope: access.Read, Tag: tagFiles, json: call(a.getFile),
 			Brief: "Get what is known of a file", Sample: sampleFile(),
 			Codes: with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeMalformedRequest, wire.CodeNotFound),
 			Curl:  "curl {base}/v1/files/" + sampleFileID,
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/files/{id}/content", ID: "get-content", Tag: tagFiles, raw: a.fileContent,
+			Method: http.MethodGet, Path: "/v1/files/{id}/content", ID: "get-content", Scope: access.Read, Tag: tagFiles, raw: a.fileContent,
 			Brief: "Download a file", Text: contentText, Codes: content,
 			Params: contentParams(pathParam("id", "uuid", "Of the file.")), Answers: contentAnswers(),
 			Curl: "curl -OJ {base}/v1/files/" + sampleFileID + "/content",
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/jobs/{id}/artifacts/{name}", ID: "get-artifact", Tag: tagFiles, raw: a.artifactContent,
+			Method: http.MethodGet, Path: "/v1/jobs/{id}/artifacts/{name}", ID: "get-artifact", Scope: access.Read, Tag: tagFiles, raw: a.artifactContent,
 			Brief: "Download a file that a job made", Text: contentText, Codes: content,
 			Params:  contentParams(pathParam("id", "uuid", "Of the job."), pathParam("name", "", "Of the artifact.")),
 			Answers: contentAnswers(),
@@ -133,23 +134,23 @@ func (a *API) queueRoutes() []route {
 	codes := with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeMalformedRequest, wire.CodeCrossOrigin)
 	return []route{
 		{
-			Method: http.MethodGet, Path: "/v1/queues", ID: "list-queues", Tag: tagQueues, json: call(a.queues),
+			Method: http.MethodGet, Path: "/v1/queues", ID: "list-queues", Scope: access.Read, Tag: tagQueues, json: call(a.queues),
 			Brief: "List queues: depth, oldest job, rates", Sample: wire.Queues{Queues: []wire.Queue{sampleQueue()}},
 			Codes: with(wire.CodeUnknownField, wire.CodeMalformedRequest), Curl: "curl {base}/v1/queues",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/queues/{name}/pause", ID: "pause-queue", Tag: tagQueues, json: call(a.pauseQueue),
+			Method: http.MethodPost, Path: "/v1/queues/{name}/pause", ID: "pause-queue", Scope: access.Admin, Tag: tagQueues, json: call(a.pauseQueue),
 			Brief: "Start no more jobs of a queue", Codes: codes, Sample: wire.QueueState{Name: "default", Paused: true},
 			Text: "Uploads are still accepted, and runs that have begun go on. Repeating the call is harmless.",
 			Curl: "curl -X POST {base}/v1/queues/default/pause",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/queues/{name}/resume", ID: "resume-queue", Tag: tagQueues, json: call(a.resumeQueue),
+			Method: http.MethodPost, Path: "/v1/queues/{name}/resume", ID: "resume-queue", Scope: access.Admin, Tag: tagQueues, json: call(a.resumeQueue),
 			Brief: "Start jobs of a queue again", Codes: codes, Sample: wire.QueueState{Name: "default"},
 			Curl: "curl -X POST {base}/v1/queues/default/resume",
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/kinds", ID: "list-kinds", Tag: tagQueues, json: call(a.kinds),
+			Method: http.MethodGet, Path: "/v1/kinds", ID: "list-kinds", Scope: access.Read, Tag: tagQueues, json: call(a.kinds),
 			Brief: "List the kinds of work, with their parameters", Sample: a.kindList,
 			Codes: []wire.Code{wire.CodeUnknownField, wire.CodeMalformedRequest},
 			Text:  "An upload names one, or leaves it to the file's media type by auto.", Curl: "curl {base}/v1/kinds",
@@ -166,34 +167,34 @@ func (a *API) scalingRoutes() []route {
 	pinned.Pin = &wire.ScalingPin{Replicas: 12, Until: sampleTime(3600)}
 	return []route{
 		{
-			Method: http.MethodGet, Path: "/v1/scaling", ID: "list-scaling", Tag: tagScaling, json: call(a.scaling),
+			Method: http.MethodGet, Path: "/v1/scaling", ID: "list-scaling", Scope: access.Admin, Tag: tagScaling, json: call(a.scaling),
 			Brief: "List the fleets that are scaled", Sample: wire.Scaling{Targets: []wire.ScalingTarget{sampleTarget()}},
 			Text:  "With the latest decision on each, and what operators have commanded.",
 			Codes: with(wire.CodeUnknownField, wire.CodeMalformedRequest), Curl: "curl {base}/v1/scaling",
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/scaling/{target}/decisions", ID: "list-decisions", Tag: tagScaling, json: call(a.scalingDecisions),
+			Method: http.MethodGet, Path: "/v1/scaling/{target}/decisions", ID: "list-decisions", Scope: access.Admin, Tag: tagScaling, json: call(a.scalingDecisions),
 			Brief: "List decisions on a fleet's size, with their reasons", Codes: append(slices.Clone(codes), wire.CodeDuplicateField, wire.CodeInvalidCursor),
 			Sample: wire.ScalingDecisions{Decisions: []wire.ScalingDecision{sampleDecision()}},
 			Text:   "Latest first, a page at a time. The detail of each is enough to replay it.",
 			Curl:   "curl '{base}/v1/scaling/worker/decisions?limit=1'",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/scaling/{target}/pin", ID: "pin-scaling", Tag: tagScaling, json: call(a.pinScaling),
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/pin", ID: "pin-scaling", Scope: access.Admin, Tag: tagScaling, json: call(a.pinScaling),
 			Brief: "Fix the number of replicas for a time", Codes: append(slices.Clone(command), wire.CodeDuplicateField), Sample: pinned,
 			Text: "A pin beats every policy but the maximum. Another one replaces it.",
 			Curl: "curl -X POST '{base}/v1/scaling/worker/pin?replicas=12&for=1h'",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/scaling/{target}/unpin", ID: "unpin-scaling", Tag: tagScaling, json: call(a.unpinScaling),
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/unpin", ID: "unpin-scaling", Scope: access.Admin, Tag: tagScaling, json: call(a.unpinScaling),
 			Brief: "Leave the number to the policies again", Codes: command, Sample: state, Curl: "curl -X POST {base}/v1/scaling/worker/unpin",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/scaling/{target}/pause", ID: "pause-scaling", Tag: tagScaling, json: call(a.pauseScaling),
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/pause", ID: "pause-scaling", Scope: access.Admin, Tag: tagScaling, json: call(a.pauseScaling),
 			Brief: "Keep the number as it is", Codes: command, Sample: paused, Curl: "curl -X POST {base}/v1/scaling/worker/pause",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/scaling/{target}/resume", ID: "resume-scaling", Tag: tagScaling, json: call(a.resumeScaling),
+			Method: http.MethodPost, Path: "/v1/scaling/{target}/resume", ID: "resume-scaling", Scope: access.Admin, Tag: tagScaling, json: call(a.resumeScaling),
 			Brief: "Let the policies decide again", Codes: command, Sample: state, Curl: "curl -X POST {base}/v1/scaling/worker/resume",
 		},
 	}

@@ -218,5 +218,5 @@ func (a *API) logUpload(ctx context.Context, uploads []store.Upload) {
 	c := exchangeOf(ctx)
 	a.log.LogAttrs(ctx, slog.LevelInfo, "upload accepted",
 		slog.String("request_id", c.id), slog.Any("jobs", ids), slog.Int64("bytes", size),
-		slog.Duration("took", a.now().Sub(c.started)), slog.String("client", c.client))
+		slog.Duration("took", a.now().Sub(c.started)), slog.String("client", c.client), slog.String("tenant", string(c.who.tenant)))
 }

@@ -21,6 +21,8 @@ type Options struct {
 	// HTTP sends the requests; http.DefaultClient when nil. A timeout of its own would cut long
 	// uploads: bound calls by their context instead.
 	HTTP *http.Client
+	// Key is sent with every request; none when empty.
+	Key string
 	// UserAgent names the program; "leat-client" when empty.
 	UserAgent string
 	// Retries is how often a read is tried again that the server answers with 503, after the time
@@ -49,6 +51,7 @@ type Client struct {
 	base    *url.URL
 	http    *http.Client
 	agent   string
+	key     string
 	retries int
 	sleep   func(context.Context, time.Duration) error
 }
@@ -62,7 +65,7 @@ func New(base string, o Options) (*Client, error) {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf(`server's address %q is not of the form "http://host[:port]"`, base)
 	}
-	c := &Client{base: u, http: o.HTTP, agent: o.UserAgent, retries: o.Retries, sleep: o.Sleep}
+	c := &Client{base: u, http: o.HTTP, agent: o.UserAgent, key: o.Key, retries: o.Retries, sleep: o.Sleep}
 	if c.http == nil {
 		c.http = http.DefaultClient
 	}
@@ -101,6 +104,9 @@ func (c *Client) request(ctx context.Context, method string, query url.Values, b
 		return nil, fmt.Errorf("make a request: %w", err)
 	}
 	req.Header.Set("User-Agent", c.agent)
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
 	req.Header.Set("Accept", "application/json")
 	return req, nil
 }

@@ -58,6 +58,7 @@ func newFixture(t *testing.T, change func(*api.Options)) *fixture {
 	}
 	o := api.DefaultOptions()
 	o.Store, o.Blobs, o.Specs = s, blobs, specs
+	o.Auth, o.Keys = api.AuthLoopback, s
 	change(&o)
 	a, err := api.New(o)
 	if err != nil {

@@ -34,16 +34,17 @@ type Size int64
 // Options are the settings of every program; each uses those of its groups. The usage tag is what
 // --help says, the group tag which programs have the option.
 type Options struct {
-	DatabaseURL              string        `koanf:"database-url" group:"store" usage:"where the truth lies, postgres://…"`
+	DatabaseURL              string        `koanf:"database-url" group:"store,ledger" usage:"where the truth lies, postgres://…"`
 	DatabaseMaxConns         int           `koanf:"database-max-conns" group:"store" usage:"most connections to the database from this process"`
-	DatabasePooler           bool          `koanf:"database-pooler" group:"store" usage:"the database URL leads to a pooler in transaction mode, such as PgBouncer"`
+	DatabasePooler           bool          `koanf:"database-pooler" group:"store,ledger" usage:"the database URL leads to a pooler in transaction mode, such as PgBouncer"`
 	DatabaseAllowAsyncCommit bool          `koanf:"database-allow-async-commit" group:"store" usage:"start although synchronous_commit is off: accepted uploads may then be lost in a crash of the database"`
 	DatabaseTimeout          time.Duration `koanf:"database-timeout" group:"store" usage:"longest that one statement may take"`
-	Migrate                  bool          `koanf:"migrate" group:"store" usage:"bring the database's schema up to date at start"`
-	MigrateDatabaseURL       string        `koanf:"migrate-database-url" group:"store" usage:"direct URL of the database for migrations, where the other leads to a pooler"`
+	Migrate                  bool          `koanf:"migrate" group:"store,ledger" usage:"bring the database's schema up to date at start"`
+	MigrateDatabaseURL       string        `koanf:"migrate-database-url" group:"store,ledger" usage:"direct URL of the database for migrations, where the other leads to a pooler"`
 	RedisURL                 string        `koanf:"redis-url" group:"redis" usage:"redis://, rediss://, redis-sentinel://, or several addresses for a cluster"`
 	BlobURL                  string        `koanf:"blob-url" group:"blob" usage:"where larger files lie, file:///folder"`
 
+	Auth        string `koanf:"auth" group:"api,up" usage:"who may call: keys (who has one; leat keys makes them), loopback (anybody, and listen must be an address that only this machine reaches) or off (anybody: something in front asks)"`
 	Listen      string `koanf:"listen" group:"api,up" usage:"address on which the API listens"`
 	AdminListen string `koanf:"admin-listen" group:"serve" usage:"address of /metrics, /healthz, /readyz and /debug/pprof; off for none"`
 	Instance    string `koanf:"instance" group:"serve" usage:"name of this process for people, such as the pod's; the host's name when empty"`
@@ -77,7 +78,7 @@ type Options struct {
 	KeepJobs      time.Duration `koanf:"keep-jobs" group:"dispatch" usage:"how long ended jobs are kept; 0 for good"`
 	SweepEvery    time.Duration `koanf:"sweep-every" group:"dispatch" usage:"how often old jobs and orphaned objects are looked for"`
 
-	Data string `koanf:"data" group:"up" usage:"folder that holds everything"`
+	Data string `koanf:"data" group:"up,ledger" usage:"folder that holds everything"`
 
 	// Kinds changes kinds' defaults; only the file has it.
 	Kinds map[string]Kind `koanf:"kinds"`
@@ -102,6 +103,7 @@ func Default() Options {
 		DatabaseMaxConns: 16,
 		DatabaseTimeout:  10 * time.Second,
 		Migrate:          true,
+		Auth:             "keys",
 		Listen:           ":8080",
 		AdminListen:      ":9090",
 		LogFormat:        "auto",
@@ -213,8 +215,8 @@ func (l *Loader) Load(lookupEnv func(string) (string, bool)) (Options, error) {
 			given[name] = value
 		}
 	}
-	l.flags.Visit(func(f *pflag.Flag) {
-		if slices.Contains(l.names, f.Name) {
+	l.flags.VisitAll(func(f *pflag.Flag) { // not Visit, which knows of no subcommand's parsing
+		if f.Changed && slices.Contains(l.names, f.Name) {
 			given[f.Name] = f.Value.String()
 		}
 	})
@@ -293,6 +295,9 @@ func (o *Options) validate() error {
 		if !ok {
 			errs = append(errs, fmt.Errorf("%s (%s): %v is too small", name, EnvName(name), value))
 		}
+	}
+	if !slices.Contains([]string{"keys", "loopback", "off"}, o.Auth) {
+		errs = append(errs, fmt.Errorf("auth (%s): %q is not one of keys, loopback and off", EnvName("auth"), o.Auth))
 	}
 	positive("database-max-conns", o.DatabaseMaxConns >= 2, o.DatabaseMaxConns)
 	positive("database-timeout", o.DatabaseTimeout >= 100*time.Millisecond, o.DatabaseTimeout)

@@ -18,13 +18,14 @@ type cli struct {
 	t    *testing.T
 	bin  string
 	base string
+	env  []string
 }
 
 // run returns what was printed and the exit code.
 func (c cli) run(args ...string) (stdout string, code int) {
 	c.t.Helper()
 	cmd := exec.CommandContext(c.t.Context(), c.bin, args...)
-	cmd.Env = []string{"LEAT_SERVER=" + c.base}
+	cmd.Env = append([]string{"LEAT_SERVER=" + c.base}, c.env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -44,7 +45,7 @@ func TestCommandLine(t *testing.T) {
 	bin, addr := system.Build(t, "cmd/leat", false), system.FreeAddr(t)
 	up := system.Start(t, "leat", bin, []string{"up", "--listen", addr, "--admin-listen", "off", "--data", t.TempDir()}, nil)
 	up.WaitMessage("worker is ready", 30*time.Second)
-	c := cli{t, bin, "http://" + addr}
+	c := cli{t, bin, "http://" + addr, nil}
 	file := writeFile(t, "one line\n", 3).Name()
 
 	if out, code := c.run("kinds", "image"); code != 0 || !strings.Contains(out, "variants[].size") || !strings.Contains(out, "image/webp") {

@@ -2,7 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -62,5 +67,16 @@ type KeyFilter struct {
 	Prefix string // what their names begin with; access.CheckName must take it
 }
 
-// MaxLabel bounds a key's label, in bytes.
-const MaxLabel = 100
+// maxLabel bounds a key's label, in bytes.
+const maxLabel = 100
+
+// CheckLabel tells whether a text can be a key's label.
+func CheckLabel(label string) error {
+	switch {
+	case len(label) > maxLabel:
+		return fmt.Errorf("of %d bytes is over the limit of %d", len(label), maxLabel)
+	case !utf8.ValidString(label) || strings.ContainsFunc(label, unicode.IsControl):
+		return errors.New("holds characters that cannot be shown")
+	}
+	return nil
+}

@@ -51,6 +51,9 @@ type Code string
 
 // The codes. The API's documentation explains each.
 const (
+	CodeUnauthorized        Code = "unauthorized"
+	CodeMissingScope        Code = "missing_scope"
+	CodeForbiddenHost       Code = "forbidden_host"
 	CodeMalformedRequest    Code = "malformed_request"
 	CodeMalformedMultipart  Code = "malformed_multipart"
 	CodeIncompleteBody      Code = "incomplete_body"

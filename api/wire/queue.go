@@ -14,7 +14,7 @@ type Queue struct {
 	Depth     Depth     `json:"depth"`
 	OldestAt  time.Time `json:"oldest_at,omitzero" doc:"Since when the oldest ready job could have run; absent when none is ready."`
 	OldestAge float64   `json:"oldest_age_seconds,omitempty" doc:"How long that is ago."`
-	Rates     Rates     `json:"rates"`
+	Rates     *Rates    `json:"rates,omitempty" doc:"Of all tenants together; only for keys with the scope admin."`
 }
 
 // Depth counts a queue's jobs that have not ended. Counts are exact up to 100,000; a larger number

@@ -4,6 +4,7 @@ package apirole
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"github.com/leat-dev/leat/api"
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/app"
+	"github.com/leat-dev/leat/config"
 	"github.com/leat-dev/leat/dispatch"
 	"github.com/leat-dev/leat/jobs"
 )
@@ -33,10 +35,27 @@ func Services(ctx context.Context, res *app.Resources, specs *jobs.Specs) ([]app
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen: %w", err)
 	}
+	if err := checkReach(opts.Auth, listener.Addr(), log); err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
 	return []app.Service{
 		{Name: "shortcut", Run: shortcut.Run},
 		app.HTTPService("api", api.NewServer(handler, log), listener, res.Options.ShutdownTimeout),
 	}, listener.Addr(), nil
+}
+
+// checkReach refuses to ask nobody where more than this machine can reach the address.
+func checkReach(auth api.Auth, addr net.Addr, log *slog.Logger) error {
+	tcp, ok := addr.(*net.TCPAddr)
+	local := ok && tcp.IP.IsLoopback()
+	switch {
+	case auth == api.AuthLoopback && !local:
+		return &app.ExitError{Code: 2, Err: fmt.Errorf("auth (%s): others than this machine can reach %s, and nobody would be asked for a key: "+
+			"give --auth keys (leat keys create makes one), or --auth off if something in front asks", config.EnvName("auth"), addr)}
+	case auth == api.AuthOff && !local:
+		log.Warn("nobody is asked for a key: whoever reaches the address can upload, read and delete", "address", addr.String())
+	}
+	return nil
 }
 
 func options(res *app.Resources, specs *jobs.Specs, shortcut *dispatch.Shortcut, log *slog.Logger) (api.Options, error) {
@@ -46,6 +65,7 @@ func options(res *app.Resources, specs *jobs.Specs, shortcut *dispatch.Shortcut,
 	}
 	opts := api.DefaultOptions()
 	opts.Store, opts.Blobs, opts.Specs = res.Store, res.Blobs, specs
+	opts.Auth, opts.Keys = api.Auth(res.Options.Auth), res.Store
 	opts.HandOver = shortcut.HandOver
 	opts.Ready = ready(res)
 	opts.Logger, opts.Registerer = log, res.Registry

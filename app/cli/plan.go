@@ -100,6 +100,9 @@ func (p *planning) measured(ctx context.Context) error {
 	ended, busy := 0.0, 0.0
 	p.in.Queues = max(len(queues), 1)
 	for _, q := range queues {
+		if q.Rates == nil {
+			return fmt.Errorf("rates are shown only for a key with the scope admin: give a --rate, or such a key")
+		}
 		p.in.Rate += q.Rates.Arrived
 		ended += q.Rates.Succeeded + q.Rates.Failed + q.Rates.Retried
 		busy += q.Rates.BusySeconds

@@ -56,9 +56,19 @@ func (r *remote) listQueues(cmd *cobra.Command) error {
 			}
 			line(q.Name, depthText(q, "ready", q.Depth.Ready), depthText(q, "later", q.Depth.Later),
 				depthText(q, "running", q.Depth.Running), depthText(q, "waiting", q.Depth.Waiting), ageText(q),
-				fmt.Sprintf("%.1f", q.Rates.Arrived), fmt.Sprintf("%.1f", q.Rates.Succeeded), fmt.Sprintf("%.1f", q.Rates.Failed), paused)
+				rateText(q, func(r *wire.Rates) float64 { return r.Arrived }),
+				rateText(q, func(r *wire.Rates) float64 { return r.Succeeded }),
+				rateText(q, func(r *wire.Rates) float64 { return r.Failed }), paused)
 		}
 	})
+}
+
+// rateText writes one of the rates, which not every key shows.
+func rateText(q wire.Queue, of func(*wire.Rates) float64) string {
+	if q.Rates == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", of(q.Rates))
 }
 
 func depthText(q wire.Queue, name string, n int) string {

@@ -33,14 +33,15 @@ func addRemote(root *cobra.Command, env app.Env) {
 		server = DefaultServer
 	}
 	for _, cmd := range []*cobra.Command{r.uploadCommand(), r.jobsCommand(), r.queuesCommand(), r.kindsCommand(), r.scaleCommand(), r.planCommand()} {
-		cmd.PersistentFlags().StringVar(&r.server, "server", server, "address of the API, also "+config.EnvName("server"))
+		cmd.PersistentFlags().StringVar(&r.server, "server", server, "address of the API, also "+config.EnvName("server")+"; a key is taken from "+config.EnvName("api-key"))
 		cmd.PersistentFlags().BoolVar(&r.json, "json", false, "print JSON, one value a line")
 		root.AddCommand(cmd)
 	}
 }
 
 func (r *remote) client() (*client.Client, error) {
-	c, err := client.New(r.server, client.Options{UserAgent: "leat/" + app.Version()})
+	key, _ := r.env.LookupEnv(config.EnvName("api-key"))
+	c, err := client.New(r.server, client.Options{Key: strings.TrimSpace(key), UserAgent: "leat/" + app.Version()})
 	if err != nil {
 		return nil, &app.ExitError{Code: 2, Err: err}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/leat-dev/leat/api"
 	"github.com/leat-dev/leat/app"
 	"github.com/leat-dev/leat/app/apirole"
 	"github.com/leat-dev/leat/app/embedded"
@@ -19,6 +20,7 @@ import (
 // upCommand runs everything in one process.
 func upCommand(env app.Env, own []jobs.Kind) *cobra.Command {
 	defaults := config.Default()
+	defaults.Auth = "loopback"
 	defaults.Listen, defaults.AdminListen = "127.0.0.1:8080", "127.0.0.1:9090"
 	return app.Program{
 		Name:  "up",
@@ -40,7 +42,7 @@ func upCommand(env app.Env, own []jobs.Kind) *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			greet(env.Stderr, addr, res.Options.Data)
+			greet(env.Stderr, addr, &res.Options)
 			// No more uploads, then the workers drain, then dispatch stops.
 			return append([]app.Service{res.DispatchService(), working}, serving...), nil
 		},
@@ -48,11 +50,14 @@ func upCommand(env app.Env, own []jobs.Kind) *cobra.Command {
 }
 
 // greet says where to go, to whoever has just started this.
-func greet(w io.Writer, addr net.Addr, data string) {
-	base := "http://" + addr.String()
+func greet(w io.Writer, addr net.Addr, opts *config.Options) {
+	base, key := "http://"+addr.String(), ""
+	if api.Auth(opts.Auth) == api.AuthKeys {
+		key = fmt.Sprintf(`-H "Authorization: Bearer $(leat keys create --data '%s')" `, opts.Data)
+	}
 	fmt.Fprintf(w, `Leat is up at %[1]s (data in %[2]s)
-  try:   curl -F file=@photo.jpg %[1]s/v1/uploads
+  try:   curl %[3]s-F file=@photo.jpg %[1]s/v1/uploads
   docs:  %[1]s/docs
   stop:  Ctrl-C; jobs that run may finish, a second Ctrl-C stops at once
-`, base, data)
+`, base, opts.Data, key)
 }

@@ -114,7 +114,7 @@ func (c *cluster) apply(policy string, settings []string) {
 	c.url = "http://" + listen
 	c.write(overlay, "secret.env", "database-url="+c.DatabaseURL+"\nredis-url="+c.RedisURL+"\n")
 	c.write(overlay, "settings.env", strings.Join(append([]string{
-		"LEAT_LISTEN=" + listen, "LEAT_ADMIN_LISTEN=127.0.0.1:0", "LEAT_QUEUES=" + c.Queue, "LEAT_TEST_UNTETHERED=yes",
+		"LEAT_LISTEN=" + listen, "LEAT_ADMIN_LISTEN=127.0.0.1:0", "LEAT_QUEUES=" + c.Queue, "LEAT_TEST_UNTETHERED=yes", "LEAT_AUTH=loopback",
 	}, settings...), "\n")+"\n")
 	c.write(overlay, "node.env", "blobs="+c.BlobDir+"\n")
 	c.write(overlay, "policy.yaml", policy)

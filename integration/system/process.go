@@ -255,3 +255,17 @@ func Poll(ctx context.Context, tb testserver.TB, what string, limit, every time.
 		}
 	}
 }
+
+// Says reports whether a text stands anywhere in the log so far.
+func (p *Process) Says(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.lines {
+		for _, value := range line {
+			if said, ok := value.(string); ok && strings.Contains(said, text) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -134,7 +134,7 @@ func (s *System) run(role string, env map[string]string, opts []Option) *Process
 	maps.Copy(env, map[string]string{
 		"LEAT_DATABASE_URL": s.DatabaseURL, "LEAT_REDIS_URL": s.RedisURL,
 		"LEAT_BLOB_URL": "file://" + filepath.ToSlash(s.BlobDir), "LEAT_ADMIN_LISTEN": "off",
-		"LEAT_INSTANCE": name, "LEAT_LOG_FORMAT": "json", "LEAT_LOG_LEVEL": "info",
+		"LEAT_AUTH": "loopback", "LEAT_INSTANCE": name, "LEAT_LOG_FORMAT": "json", "LEAT_LOG_LEVEL": "info",
 	})
 	for _, o := range opts {
 		o(env)

@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leat-dev/leat/integration/system"
+)
+
+// Keys, as an operator makes and revokes them beside a server that runs.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	bin, addr, data := system.Build(t, "cmd/leat", false), system.FreeAddr(t), t.TempDir()
+	up := system.Start(t, "leat", bin, []string{"up", "--auth", "keys", "--listen", addr, "--admin-listen", "off", "--data", data}, nil)
+	up.WaitMessage("worker is ready", 30*time.Second)
+	c := cli{t, bin, "http://" + addr, nil}
+	file := writeFile(t, "one line\n", 1).Name()
+	if _, code := c.run("upload", file); code != 1 {
+		t.Errorf("upload without a key: code %d, want 1", code)
+	}
+	key, code := c.run("keys", "create", "--data", data, "--tenant", "acme", "--label", "website", "--scopes", "upload,read")
+	if key = strings.TrimSpace(key); code != 0 || !strings.HasPrefix(key, "leat_") {
+		t.Fatalf("keys create: code %d, %q", code, key)
+	}
+	c.env = []string{"LEAT_API_KEY=" + key}
+	out, code := c.run("upload", file, "--wait", "--json")
+	var job struct{ State string }
+	if err := json.Unmarshal([]byte(out), &job); err != nil || code != 0 || job.State != "succeeded" {
+		t.Fatalf("upload with a key: code %d, %v: %s", code, err, out)
+	}
+	if _, code := c.run("queues", "pause", "default"); code != 1 {
+		t.Errorf("pause without the scope: code %d, want 1", code)
+	}
+	if out, _ := c.run("keys", "list", "--data", data, "--prefix", key[:10]); !strings.Contains(out, "acme") || !strings.Contains(out, "website") || strings.Contains(out, key) {
+		t.Errorf("keys list:\n%s", out)
+	}
+	if out, code := c.run("keys", "revoke", key[:13], "--data", data); code != 0 || !strings.Contains(out, "revoked") {
+		t.Errorf("keys revoke: code %d, %s", code, out)
+	}
+	system.Poll(t.Context(), t, "the key opens nothing any more", 30*time.Second, 200*time.Millisecond, func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/v1/jobs", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Body.Close() == nil && res.StatusCode == http.StatusUnauthorized
+	})
+	if out, _ := c.run("audit", "--data", data); !strings.Contains(out, "key_created") || !strings.Contains(out, "key_revoked") {
+		t.Errorf("audit:\n%s", out)
+	}
+	if up.Says(key[14:]) {
+		t.Error("the log shows a key's secret")
+	}
+}
+
+// Nobody is let in without a key by accident.
+func TestWithoutKeysOnlyThisMachineIsServed(t *testing.T) {
+	t.Parallel()
+	bin := system.Build(t, "cmd/leat", false)
+	out, err := exec.CommandContext(t.Context(), bin, "up", "--listen", "0.0.0.0:0", "--admin-listen", "off", "--data", t.TempDir()).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "--auth keys") {
+		t.Errorf("up on all addresses: %v\n%s", err, out)
+	}
+}
