@@ -11,8 +11,7 @@ import (
 const leading = "leading: this process now dispatches, reaps and sweeps"
 
 // P2, P4: the leader is killed with a worker at the same time, and another process follows.
-func TestP4RecoveryHoldsWhenTheLeaderDiesWithTheWorker(t *testing.T) {
-	t.Parallel()
+func TestP4RecoveryHoldsWhenTheLeaderDiesWithTheWorker(t *testing.T) { //nolint:paralleltest // of its 20 s, 18.5 are Leat's own waits
 	r := newRig(t)
 	leader := r.API()
 	leader.WaitMessage(leading, 10*time.Second)
