@@ -122,6 +122,10 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		a.unrouted(w, r)
 		return
 	}
+	if r.Method == http.MethodPost && !a.readers[pattern] {
+		a.once(w, r, a.mux)
+		return
+	}
 	a.mux.ServeHTTP(w, r)
 }
 

@@ -25,6 +25,7 @@ type choices struct {
 	queue    string
 	params   json.RawMessage
 	runAt    time.Time // zero: now
+	asked    string    // run_at as it was given
 	fresh    bool
 	filename string // of a raw body
 
@@ -120,6 +121,7 @@ func (c *choices) set(a *API, name, value string) error {
 // it gives no place before those who came earlier.
 func (c *choices) setRunAt(value string, now time.Time) error {
 	at, err := time.Parse(time.RFC3339, value)
+	c.asked = value
 	switch {
 	case err != nil:
 		return failField(wire.CodeInvalidParameter, "run_at", "not a time as RFC 3339 writes it, such as 2030-01-31T12:00:00Z")

@@ -21,6 +21,7 @@ func ErrorCodes() []ErrorCode {
 }
 
 var errorCodes = []ErrorCode{
+	{wire.CodeDigestMismatch, http.StatusBadRequest, "What arrived does not add up to the Content-Digest or Repr-Digest that was sent with it. Nothing was kept.", true},
 	{wire.CodeDuplicateField, http.StatusBadRequest, "A field of the form, or a parameter of the query, is given more than once, or in both places.", false},
 	{wire.CodeFilterRequired, http.StatusBadRequest, "A call that changes many jobs names no filter. It does not change them all by accident.", false},
 	{wire.CodeIncompleteBody, http.StatusBadRequest, "The body ended before its declared length, or before the end of the form. Nothing was kept.", true},
@@ -39,6 +40,7 @@ var errorCodes = []ErrorCode{
 	{wire.CodeNotFound, http.StatusNotFound, "There is no such thing, or it is not yours.", false},
 	{wire.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The path takes other methods; the header Allow lists them.", false},
 	{wire.CodeRequestTimeout, http.StatusRequestTimeout, "The body came too slowly. Nothing was kept.", true},
+	{wire.CodeRequestInProgress, http.StatusConflict, "A request with the same Idempotency-Key is under way. Send this one again to get its answer.", true},
 	{wire.CodeStateConflict, http.StatusConflict, "The job's state does not allow this.", false},
 	{wire.CodePreconditionFailed, http.StatusPreconditionFailed, "The content is not the one that If-Match names.", false},
 	{wire.CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is larger than this server takes.", false},
@@ -48,6 +50,7 @@ var errorCodes = []ErrorCode{
 	{wire.CodeTooManyParts, http.StatusRequestEntityTooLarge, "The form has more parts than this server takes.", false},
 	{wire.CodeUnsupportedEncoding, http.StatusUnsupportedMediaType, "The body, or a part of the form, has a content encoding or transfer encoding. Send the plain bytes.", false},
 	{wire.CodeRangeNotSatisfiable, http.StatusRequestedRangeNotSatisfiable, "The range asked for lies beyond the content.", false},
+	{wire.CodeKeyReused, http.StatusUnprocessableEntity, "The Idempotency-Key was used within the last 24 hours for a request that differs from this one. Nothing was done.", false},
 	{wire.CodeContentMissing, http.StatusInternalServerError, "The bytes are not where the store says they are. The server's log has more.", false},
 	{wire.CodeInternal, http.StatusInternalServerError, "Something went wrong in the server. Its log has more, under the request's ID.", true},
 	{wire.CodeBlobUnavailable, http.StatusServiceUnavailable, "The blob store cannot be written or read now.", true},

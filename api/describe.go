@@ -106,6 +106,9 @@ func (a *API) uploadParams() []*huma.Param {
 	for _, name := range choiceNames {
 		params = append(params, &huma.Param{Name: name, In: "query", Description: choiceDocs[name], Schema: a.choiceSchema(name)})
 	}
+	for _, field := range digestFields {
+		params = append(params, headerParam(field, "What the body adds up to, as RFC 9530 has it, by sha-256 or sha-512. A part of a form can have it as well."))
+	}
 	return params
 }
 
@@ -146,7 +149,8 @@ func uploadAnswers() map[string]*huma.Response {
 func contentParams(params ...*huma.Param) []*huma.Param {
 	return append(params,
 		headerParam("Range", "Only a part of the bytes."),
-		headerParam("If-None-Match", "Nothing, if the ETag is still this one."))
+		headerParam("If-None-Match", "Nothing, if the ETag is still this one."),
+		headerParam("Want-Repr-Digest", "sha-256=1 has the Repr-Digest answered."))
 }
 
 func contentAnswers() map[string]*huma.Response {

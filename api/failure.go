@@ -68,6 +68,10 @@ func failureOf(err error) *failure {
 			field += "." + param.Field
 		}
 		return failField(wire.CodeInvalidParams, field, param.Reason)
+	case errors.Is(err, store.ErrOtherRequest):
+		return &failure{code: wire.CodeKeyReused}
+	case errors.Is(err, store.ErrOnceBusy):
+		return &failure{code: wire.CodeRequestInProgress}
 	case errors.Is(err, store.ErrBadCursor):
 		return failField(wire.CodeInvalidCursor, "cursor", "not a cursor of this list")
 	case errors.Is(err, store.ErrNoSpace), errors.Is(err, blob.ErrNoSpace):
@@ -87,7 +91,7 @@ func failureOf(err error) *failure {
 // retryAfter is what a client is told to wait, by code.
 func retryAfter(code wire.Code) time.Duration {
 	switch code {
-	case wire.CodeTooManyUploads:
+	case wire.CodeTooManyUploads, wire.CodeRequestInProgress:
 		return time.Second
 	case wire.CodeStoreUnavailable, wire.CodeBlobUnavailable:
 		return 3 * time.Second

@@ -98,6 +98,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, d download) {
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	h.Set("Cache-Control", "private, immutable, max-age=31536000")
 	h.Set("ETag", `"`+hex.EncodeToString(d.sha256[:])+`"`)
+	answerDigest(w, r, d.sha256)
 	http.ServeContent(&problemWriter{ResponseWriter: w, request: r}, r, "", time.Time{}, content)
 }
 
@@ -161,6 +162,7 @@ func (w *problemWriter) WriteHeader(status int) {
 	w.refused = true
 	h := w.Header()
 	h.Del("Content-Disposition")
+	h.Del("Repr-Digest")
 	h.Set("Cache-Control", "no-store")
 	writeProblem(w.ResponseWriter, newProblem(w.request.Context(), &failure{code: code}))
 }

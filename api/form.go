@@ -25,7 +25,7 @@ const (
 // form takes a form apart: files are stored as they come, fields are choices. What a form asks
 // for may stand behind its files, so nothing is committed before its end.
 func (in *intake) form(ctx context.Context, boundary string, length int64) error {
-	var src io.Reader = in.body
+	src := in.digest.over(in.body)
 	if length < 0 || length > smallForm {
 		buffered := in.api.streams.get(src)
 		defer in.api.streams.put(buffered)
@@ -75,8 +75,16 @@ func (in *intake) part(ctx context.Context, part *multipart.Part) error {
 		return in.field(part, name)
 	}
 	filename, named := params["filename"]
+	list, err := promises(func(field string) []string { return part.Header[field] })
+	if err != nil {
+		return err
+	}
+	digest := newDigester(list)
 	before := len(in.files)
-	if err := in.receive(ctx, part, filename, part.Header.Get("Content-Type")); err != nil {
+	if err := in.receive(ctx, digest.over(part), filename, part.Header.Get("Content-Type")); err != nil {
+		return err
+	}
+	if err := digest.check(); err != nil {
 		return err
 	}
 	if named && filename == "" && in.files[before].Size == 0 {

@@ -122,6 +122,14 @@ func (rt *route) operation(registry huma.Registry) huma.Operation {
 			codes = append(codes, wire.CodeStoreUnavailable)
 		}
 	}
+	if rt.Method == http.MethodPost {
+		op.Parameters = append(slices.Clone(op.Parameters), headerParam(onceHeader,
+			"A name that the sender makes up for the request. Sent again with it, within 24 hours, the request has no second effect and is answered as it was the first time, with "+replayHeader+": true."))
+		codes = append(codes, wire.CodeKeyReused, wire.CodeRequestInProgress)
+		if !slices.Contains(codes, wire.CodeInvalidParameter) {
+			codes = append(codes, wire.CodeInvalidParameter)
+		}
+	}
 	if rt.Curl != "" {
 		op.Extensions = map[string]any{"x-codeSamples": []codeSample{{"Shell", strings.ReplaceAll(rt.Curl, "{base}", sampleBase)}}}
 	}

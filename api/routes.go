@@ -45,7 +45,7 @@ func (a *API) uploadRoutes() []route {
 		Curl:   "curl -F kind=inspect -F file=@photo.jpg {base}/v1/uploads\ncurl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' '{base}/v1/uploads?filename=photo.jpg'",
 		Sample: sampleUpload(),
 		Params: a.uploadParams(), Body: a.uploadBody(), Answers: uploadAnswers(),
-		Codes: with(wire.CodeMalformedRequest, wire.CodeMalformedMultipart, wire.CodeIncompleteBody, wire.CodeInvalidParameter,
+		Codes: with(wire.CodeMalformedRequest, wire.CodeMalformedMultipart, wire.CodeIncompleteBody, wire.CodeDigestMismatch, wire.CodeInvalidParameter,
 			wire.CodeInvalidParams, wire.CodeUnknownField, wire.CodeDuplicateField, wire.CodeUnknownKind, wire.CodeNoFile,
 			wire.CodeCrossOrigin, wire.CodeRequestTimeout, wire.CodeBodyTooLarge, wire.CodeFileTooLarge, wire.CodeFieldTooLarge,
 			wire.CodePartHeaderTooLarge, wire.CodeTooManyParts, wire.CodeUnsupportedEncoding, wire.CodeTooManyUploads,

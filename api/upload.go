@@ -22,69 +22,95 @@ import (
 // their jobs committed.
 func (a *API) upload(w http.ResponseWriter, r *http.Request) {
 	in := &intake{api: a, body: a.newBody(w, r)}
-	uploads, accepted, err := in.run(r)
+	defer in.discard(r.Context()) // once the client knows
+	answer, err := in.run(r)
 	a.metrics.received.Add(float64(in.body.read))
 	if err != nil {
-		defer in.discard(r.Context()) // once the client knows
 		a.turnAway(w, r, in.body, err)
 		return
 	}
-	a.metrics.accepted.Add(float64(len(uploads)))
-	a.logUpload(r.Context(), uploads)
+	writeAnswer(w, &answer, in.replayed)
+}
+
+// answerUploads is the answer to uploads that were accepted.
+func answerUploads(uploads []store.Upload, accepted []store.Accepted) store.Answer {
 	answers := make([]wire.Upload, len(uploads))
 	for i := range uploads {
 		answers[i] = wireUpload(&uploads[i], accepted[i].ResultOf)
 	}
 	if len(answers) > 1 {
-		writeBody(w, http.StatusAccepted, "application/json", mustJSON(wire.Uploads{Uploads: answers}))
-		return
+		return store.Answer{Status: http.StatusAccepted, Body: mustJSON(wire.Uploads{Uploads: answers})}
 	}
-	w.Header().Set("Location", jobPath(answers[0].JobID))
-	writeBody(w, http.StatusAccepted, "application/json", mustJSON(&answers[0]))
+	return store.Answer{Status: http.StatusAccepted, Location: jobPath(answers[0].JobID), Body: mustJSON(&answers[0])}
 }
 
 // intake is one upload while it comes in.
 type intake struct {
 	api     *API
+	key     string // by which it is accepted once; empty for none
 	body    *body
+	digest  *digester // of the whole body
 	choices *choices
-	guard   *partGuard // of a form
-	files   []store.NewFile
-	inline  int        // bytes of content held in memory
-	kept    []blob.Key // of blobs that no commit was asked to refer to
+
+	isForm   bool
+	boundary string
+	guard    *partGuard // of a form
+	files    []store.NewFile
+	inline   int        // bytes of content held in memory
+	kept     []blob.Key // of blobs that no commit refers to
+
+	replayed bool // it was accepted before, and is given that answer
 }
 
 // run receives the upload and commits it.
-func (in *intake) run(r *http.Request) ([]store.Upload, []store.Accepted, error) {
+func (in *intake) run(r *http.Request) (store.Answer, error) {
 	a := in.api
-	boundary, form, err := formBoundary(r.Header.Get("Content-Type"))
-	if err != nil {
-		return nil, nil, err
-	}
-	if in.choices, err = a.queryChoices(r, form); err != nil {
-		return nil, nil, err
-	}
-	if err := checkEncoding(r.Header.Get("Content-Encoding"), "Content-Encoding"); err != nil {
-		return nil, nil, err
-	}
-	if r.ContentLength > a.limits.Body {
-		return nil, nil, fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", a.limits.Body)
+	if err := in.prepare(r); err != nil {
+		return store.Answer{}, err
 	}
 	if !a.slots.take(r.Context(), a.limits.UploadWait) {
-		return nil, nil, fail(wire.CodeTooManyUploads, "The limit is %d at a time.", a.limits.Uploads)
+		return store.Answer{}, fail(wire.CodeTooManyUploads, "The limit is %d at a time.", a.limits.Uploads)
 	}
 	a.metrics.inFlight.Inc()
 	defer func() { a.metrics.inFlight.Dec(); a.slots.give() }()
-
-	if form {
-		err = in.form(r.Context(), boundary, r.ContentLength)
-	} else {
-		err = in.raw(r.Context(), r.Header.Get("Content-Type"))
+	err := in.read(r)
+	if err == nil {
+		err = in.digest.check()
 	}
 	if err != nil {
-		return nil, nil, err
+		return store.Answer{}, err
 	}
 	return in.commit(r.Context())
+}
+
+// prepare looks at all that stands before the body.
+func (in *intake) prepare(r *http.Request) error {
+	a := in.api
+	var err error
+	if in.boundary, in.isForm, err = formBoundary(r.Header.Get("Content-Type")); err != nil {
+		return err
+	}
+	if in.key, err = onceKey(r); err != nil {
+		return err
+	}
+	if in.choices, err = a.queryChoices(r, in.isForm); err != nil {
+		return err
+	}
+	if err := checkEncoding(r.Header.Get("Content-Encoding"), "Content-Encoding"); err != nil {
+		return err
+	}
+	if r.ContentLength > a.limits.Body {
+		return fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", a.limits.Body)
+	}
+	in.digest, err = bodyDigester(r)
+	return err
+}
+
+func (in *intake) read(r *http.Request) error {
+	if in.isForm {
+		return in.form(r.Context(), in.boundary, r.ContentLength)
+	}
+	return in.raw(r.Context(), r.Header.Get("Content-Type"))
 }
 
 // formBoundary tells whether a body is a form, and what stands between its parts.
@@ -112,18 +138,19 @@ func checkEncoding(encoding, header string) error {
 
 // raw takes the whole body as one file.
 func (in *intake) raw(ctx context.Context, contentType string) error {
-	return in.receive(ctx, in.body, in.choices.filename, contentType)
+	return in.receive(ctx, in.digest.over(in.body), in.choices.filename, contentType)
 }
 
 // commit makes the jobs and commits them with their files. From here on the blobs are left to the
-// sweep, whatever the store answers: it may have committed without being heard.
-func (in *intake) commit(ctx context.Context) ([]store.Upload, []store.Accepted, error) {
+// sweep, unless the store says that it does not refer to them: it may have committed without being
+// heard.
+func (in *intake) commit(ctx context.Context) (store.Answer, error) {
 	a := in.api
 	uploads := make([]store.Upload, len(in.files))
 	for i := range in.files {
 		job, err := in.choices.job(a, &in.files[i])
 		if err != nil {
-			return nil, nil, err
+			return store.Answer{}, err
 		}
 		uploads[i] = store.Upload{File: in.files[i], Job: job}
 	}
@@ -131,12 +158,46 @@ func (in *intake) commit(ctx context.Context) ([]store.Upload, []store.Accepted,
 	// The client has sent everything: if it leaves now, its upload is accepted all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.limits.Commit)
 	defer cancel()
-	accepted, err := a.store.Accept(ctx, tenantOf(ctx), uploads)
+	accepted, answer, err := in.accept(ctx, uploads)
 	if err != nil {
-		return nil, nil, fmt.Errorf("commit an upload: %w", err)
+		return store.Answer{}, fmt.Errorf("commit an upload: %w", err)
+	}
+	if in.replayed {
+		in.kept = keysOf(uploads)
+		return answer, nil
 	}
 	a.handOver(dueDeliveries(uploads, accepted))
-	return uploads, accepted, nil
+	a.metrics.accepted.Add(float64(len(uploads)))
+	a.logUpload(ctx, uploads)
+	return answer, nil
+}
+
+// accept commits uploads, once if the sender has given them a key.
+func (in *intake) accept(ctx context.Context, uploads []store.Upload) (accepted []store.Accepted, answer store.Answer, err error) {
+	a := in.api
+	if in.key == "" {
+		if accepted, err = a.store.Accept(ctx, tenantOf(ctx), uploads); err == nil {
+			answer = answerUploads(uploads, accepted)
+		}
+		return accepted, answer, err
+	}
+	accepted, answer, in.replayed, err = a.store.AcceptOnce(ctx, tenantOf(ctx), in.onceOfUpload(uploads), uploads,
+		func(accepted []store.Accepted) store.Answer { return answerUploads(uploads, accepted) })
+	if errors.Is(err, store.ErrOtherRequest) {
+		in.kept = keysOf(uploads)
+	}
+	return accepted, answer, err
+}
+
+// keysOf are the keys of the blobs in which uploads lie.
+func keysOf(uploads []store.Upload) []blob.Key {
+	var keys []blob.Key
+	for i := range uploads {
+		if key := uploads[i].File.BlobKey; key != uuid.Nil {
+			keys = append(keys, blob.Key(key))
+		}
+	}
+	return keys
 }
 
 // dueDeliveries picks those of the jobs just committed that may run now.

@@ -86,6 +86,7 @@ func (s *Sweeper) pruneRows(ctx context.Context) error {
 		}),
 		prune(ctx, "roll-ups", s.retention.Rollups, s.store.PruneRollups),
 		prune(ctx, "decisions", s.retention.Decisions, s.store.PruneDecisions),
+		prune(ctx, "keys of requests", store.KeepOnce, s.store.PruneOnces),
 		prune(ctx, "the audit", s.retention.Audit, s.store.PruneAudit),
 	)
 }

@@ -64,6 +64,10 @@ func (l *ledger) PruneAudit(_ context.Context, age time.Duration, limit int) (in
 	return l.prune("audit", age, limit)
 }
 
+func (l *ledger) PruneOnces(_ context.Context, age time.Duration, limit int) (int, error) {
+	return l.prune("onces", age, limit)
+}
+
 func (l *ledger) DropHolds(context.Context, time.Duration, int) ([]uuid.UUID, error) {
 	holds := l.holds
 	l.holds = nil

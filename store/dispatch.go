@@ -86,6 +86,8 @@ type Sweeper interface {
 	PruneRollups(ctx context.Context, age time.Duration, limit int) (int, error)
 	// PruneAudit deletes entries of the audit older than age.
 	PruneAudit(ctx context.Context, age time.Duration, limit int) (int, error)
+	// PruneOnces deletes keys of requests older than age.
+	PruneOnces(ctx context.Context, age time.Duration, limit int) (int, error)
 	// DropHolds deletes the rows of blobs that a run held which is over, and that nothing refers
 	// to, once they are older than age; it returns their keys.
 	DropHolds(ctx context.Context, age time.Duration, limit int) ([]uuid.UUID, error)

@@ -14,6 +14,7 @@ import (
 // tenant's things are not found.
 type Tenanted interface {
 	Uploads
+	Onces
 	JobReader
 	JobControl
 	Files

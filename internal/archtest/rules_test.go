@@ -78,6 +78,8 @@ var libraries = map[string][]string{
 	"modernc.org/sqlite":                {"store/sqlite"},
 	"k8s.io":                            {"scale/kube"},
 	"github.com/danielgtaylor/huma":     {"api"},
+	"github.com/dunglas/httpsfv":        {"api"},
+	"github.com/maypok86/otter":         {"api"},
 	"github.com/spf13/cobra":            {"app"},
 	"gonum.org/v1/plot":                 {"scale/simulate"},
 	"golang.org/x/image":                {"jobs/image"},

@@ -117,12 +117,18 @@ func (s *Store) insert(ctx context.Context, rows *uploadRows, writer int32) (now
 		return now, nil, err
 	}
 	err = s.tx(ctx, "accept", func(ctx context.Context, tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, acceptSQL, rows.args(writer)...).Scan(&now); err != nil {
-			return err
-		}
-		taken, err = takeOver(ctx, tx, pairs, writer)
+		now, taken, err = rows.insert(ctx, tx, pairs, writer)
 		return err
 	})
+	return now, taken, err
+}
+
+// insert inserts the rows, and gives jobs the results of their twins.
+func (r *uploadRows) insert(ctx context.Context, tx pgx.Tx, pairs []pair, writer int32) (now time.Time, taken map[uuid.UUID]uuid.UUID, err error) {
+	if err := tx.QueryRow(ctx, acceptSQL, r.args(writer)...).Scan(&now); err != nil || len(pairs) == 0 {
+		return now, nil, err
+	}
+	taken, err = takeOver(ctx, tx, pairs, writer)
 	return now, taken, err
 }
 

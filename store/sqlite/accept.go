@@ -16,17 +16,19 @@ func (s *Store) Accept(ctx context.Context, tenant jobs.Tenant, uploads []store.
 	if len(uploads) == 0 {
 		return nil, nil
 	}
-	return write(ctx, s, func(ctx context.Context, t *tx) ([]store.Accepted, error) {
-		accepted := make([]store.Accepted, 0, len(uploads))
-		for i := range uploads {
-			one, err := t.accept(ctx, tenant, nil, &uploads[i])
-			if err != nil {
-				return nil, err
-			}
-			accepted = append(accepted, one)
+	return write(ctx, s, func(ctx context.Context, t *tx) ([]store.Accepted, error) { return t.acceptAll(ctx, tenant, uploads) })
+}
+
+func (t *tx) acceptAll(ctx context.Context, tenant jobs.Tenant, uploads []store.Upload) ([]store.Accepted, error) {
+	accepted := make([]store.Accepted, 0, len(uploads))
+	for i := range uploads {
+		one, err := t.accept(ctx, tenant, nil, &uploads[i])
+		if err != nil {
+			return nil, err
 		}
-		return accepted, nil
-	})
+		accepted = append(accepted, one)
+	}
+	return accepted, nil
 }
 
 // accept inserts a file and its job, spawned by parent where that is given.

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store, without ...string) {
 		{"Reaper", reaperTests()},
 		{"Sweeper", sweeperTests()},
 		{"Scaling", scalingTests()},
+		{"Onces", onceTests()},
 		{"Keys", keyTests()},
 		{"Tenancy", tenancyTests()},
 		{"Model", modelTests()},

@@ -86,6 +86,29 @@ func intrusions() map[string]func(f *fixture, e estate) {
 				f.Error("another's IDs were accepted")
 			}
 		},
+		"AcceptOnce": func(f *fixture, e estate) {
+			if _, _, _, err := f.s.AcceptOnce(f.ctx(), f.tenant, once("intruder", "a"), []store.Upload{e.pending}, answering); err == nil {
+				f.Error("another's IDs were accepted")
+			}
+		},
+		"BeginOnce": func(f *fixture, _ estate) {
+			mine := once("shared", "a")
+			_, err := f.s.BeginOnce(f.ctx(), jobs.DefaultTenant, mine, time.Hour)
+			f.ok(err)
+			f.ok(f.s.EndOnce(f.ctx(), jobs.DefaultTenant, mine, &store.Answer{Status: 200, Body: []byte("mine")}))
+			if answer, err := f.s.BeginOnce(f.ctx(), f.tenant, once("shared", "a"), time.Hour); answer != nil || err != nil {
+				f.Errorf("another's answer: %+v, %v", answer, err)
+			}
+		},
+		"EndOnce": func(f *fixture, _ estate) {
+			mine := once("held", "a")
+			_, err := f.s.BeginOnce(f.ctx(), jobs.DefaultTenant, mine, time.Hour)
+			f.ok(err)
+			f.ok(f.s.EndOnce(f.ctx(), f.tenant, mine, &store.Answer{Status: 200}))
+			if _, err := f.s.BeginOnce(f.ctx(), jobs.DefaultTenant, once("held", "a"), time.Hour); !errors.Is(err, store.ErrOnceBusy) {
+				f.Errorf("another has answered: %v", err)
+			}
+		},
 		"Job": forEach(func(f *fixture, job jobs.Job) error {
 			_, err := f.s.Job(f.ctx(), f.tenant, job.ID)
 			return err
