@@ -19,6 +19,7 @@ UP_ARGS      ?=
 IMAGE        ?= leat:dev
 CERTS        ?= /etc/ssl/certs/ca-certificates.crt
 E2E_RUN      ?= .
+E2E_ARGS     ?=
 
 # The race detector, but for what others have written that computes much and shares nothing with us:
 # it would slow a database engine, a compiler and codecs down three times for no race of ours. Not for
@@ -111,8 +112,8 @@ e2e-program: ## Build the worker with the tests' kinds, for the image of make e2
 	CGO_ENABLED=0 GOOS=linux go build -trimpath -o bin/ ./integration/program
 
 .PHONY: e2e
-e2e: ## Scale real workers on the cluster of KUBECONFIG, which has the image local/leat:e2e (E2E_RUN)
-	go test ./integration/cluster -run '$(E2E_RUN)' -count=1 -v -timeout 0 -args -e2e
+e2e: ## Scale real workers on the cluster of KUBECONFIG, which has the image local/leat:e2e (E2E_RUN, E2E_ARGS)
+	go test ./integration/cluster -run '$(E2E_RUN)' -count=1 -v -timeout 0 -args -e2e $(E2E_ARGS)
 
 .PHONY: vuln
 vuln: $(GOVULNCHECK) ## Look for known vulnerabilities (needs the network)

@@ -39,6 +39,11 @@ type API struct {
 	heads   *buffers
 	streams *streams
 
+	follower   *follower
+	following  *slots          // streams of events
+	closing    context.Context // ends when they are to end
+	endStreams context.CancelFunc
+
 	defaults map[string]defaultParams // of kinds that need no parameters
 	kindList wire.Kinds
 
@@ -65,10 +70,15 @@ func New(o Options) (*API, error) {
 		drains:  newSlots(maxDrains),
 		heads:   newBuffers(o.headSize()),
 		streams: &streams{},
+
+		follower:  newFollower(o.Store, o.Logger),
+		following: newSlots(o.Limits.Streams),
+
 		mux:     http.NewServeMux(),
 		readers: map[string]bool{},
 		scopes:  map[string]access.Scope{},
 	}
+	a.closing, a.endStreams = context.WithCancel(context.Background()) //nolint:gosec // EndStreams cancels it
 	a.defaults = a.defaultsOf(o.Specs)
 	var err error
 	if a.origins, err = newOrigins(o.CORSOrigins); err != nil {

@@ -55,6 +55,7 @@ var errorCodes = []ErrorCode{
 	{wire.CodeInternal, http.StatusInternalServerError, "Something went wrong in the server. Its log has more, under the request's ID.", true},
 	{wire.CodeBlobUnavailable, http.StatusServiceUnavailable, "The blob store cannot be written or read now.", true},
 	{wire.CodeStoreUnavailable, http.StatusServiceUnavailable, "The store cannot be reached now. An upload that is answered so may have been accepted nevertheless, if only the store's answer was lost.", true},
+	{wire.CodeTooManyStreams, http.StatusServiceUnavailable, "As many streams of events are open as this server serves at a time.", true},
 	{wire.CodeTooManyUploads, http.StatusServiceUnavailable, "As many uploads are under way as this server takes at a time.", true},
 	{wire.CodeInsufficientStorage, http.StatusInsufficientStorage, "The storage is full. Nothing was kept.", true},
 }

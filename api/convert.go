@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/hex"
+	"math"
 	"net/url"
 	"time"
 
@@ -133,4 +134,20 @@ func inUTC(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
+}
+
+func wireEvent(e *store.Event) wire.Event {
+	return wire.Event{JobID: e.JobID, Seq: e.Seq, Type: string(e.Type), At: e.At.UTC(), Data: e.Data}
+}
+
+func wirePlace(p *store.Place, now time.Time) wire.Place {
+	place := wire.Place{Queue: p.Queue, Ahead: p.Ahead.N, AtLeast: p.Ahead.AtLeast, Paused: p.Paused}
+	if !p.Due {
+		place.RunAt = p.RunAt.UTC()
+	}
+	if estimate, known := p.Estimate(now); known {
+		seconds := math.Round(estimate.Seconds()*10) / 10
+		place.Estimate = &seconds
+	}
+	return place
 }

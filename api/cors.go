@@ -32,7 +32,7 @@ func newOrigins(list []string) (*origins, error) {
 
 // The headers that matter to a page: those it may send, and those it may see.
 const (
-	corsRequestHeaders  = "Authorization, Content-Type, Content-Digest, Repr-Digest, Idempotency-Key, Want-Repr-Digest, X-Request-Id, Range, If-Range, If-Match, If-None-Match"
+	corsRequestHeaders  = "Authorization, Content-Type, Content-Digest, Repr-Digest, Idempotency-Key, Last-Event-ID, Want-Repr-Digest, X-Request-Id, Range, If-Range, If-Match, If-None-Match"
 	corsResponseHeaders = "Location, Retry-After, X-Request-Id, ETag, Repr-Digest, Idempotent-Replayed, Content-Disposition, Content-Range, Accept-Ranges, Allow"
 	corsMaxAge          = "600" // seconds
 )

@@ -167,6 +167,22 @@ func contentAnswers() map[string]*huma.Response {
 	}
 }
 
+func streamParams(params ...*huma.Param) []*huma.Param {
+	return append(params, headerParam(lastEventID, "The ID of the last event that was received: those after it are sent."))
+}
+
+// streamAnswers describes a stream, and another answer where there is one.
+func streamAnswers(status, description string) map[string]*huma.Response {
+	answers := map[string]*huma.Response{"200": {
+		Description: "The events. The data of each is an Event.",
+		Content:     map[string]*huma.MediaType{wire.EventStream: {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}
+	if status != "" {
+		answers[status] = &huma.Response{Description: description}
+	}
+	return answers
+}
+
 func readyAnswers() map[string]*huma.Response {
 	return map[string]*huma.Response{"503": {
 		Description: "Not ready.",

@@ -91,7 +91,7 @@ func failureOf(err error) *failure {
 // retryAfter is what a client is told to wait, by code.
 func retryAfter(code wire.Code) time.Duration {
 	switch code {
-	case wire.CodeTooManyUploads, wire.CodeRequestInProgress:
+	case wire.CodeTooManyUploads, wire.CodeTooManyStreams, wire.CodeRequestInProgress:
 		return time.Second
 	case wire.CodeStoreUnavailable, wire.CodeBlobUnavailable:
 		return 3 * time.Second

@@ -99,6 +99,9 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 				t.Errorf("%s: WWW-Authenticate %q", op.id, got)
 			}
 			f.send(op.method, path, nil, without[op.scope]).is(http.StatusForbidden).fails(wire.CodeMissingScope)
+			if op.id == "events" {
+				op.method = http.MethodHead // without the stream, which has no end
+			}
 			if got := f.send(op.method, path, nil, with[op.scope]).status; got == http.StatusUnauthorized || got == http.StatusForbidden {
 				t.Errorf("%s: status %d with a key that has the scope %s", op.id, got, op.scope)
 			}
@@ -139,7 +142,14 @@ func intrusions() map[string]func(f *fixture, op operation, e estate, intruder s
 	nothing := func(*fixture, operation, estate, string) {} // it names nothing of a tenant
 	return map[string]func(*fixture, operation, estate, string){
 		"get-job": foreign, "list-attempts": foreign, "cancel-job": foreign, "retry-job": foreign,
-		"get-file": foreign, "get-content": foreign, "get-artifact": foreign,
+		"get-file": foreign, "get-content": foreign, "get-artifact": foreign, "job-events": foreign,
+		"events": func(f *fixture, op operation, _ estate, _ string) {
+			third, fourth := f.key("third", access.Upload, access.Read), f.key("fourth", access.Upload)
+			stream := f.stream(op.path, third)
+			f.send(http.MethodPost, "/v1/uploads", strings.NewReader("not theirs"), fourth).is(http.StatusAccepted)
+			mine := into[wire.Upload](f.send(http.MethodPost, "/v1/uploads", strings.NewReader("theirs"), third).is(http.StatusAccepted))
+			f.equal("the first event", mine.JobID, stream.next().JobID)
+		},
 		"list-jobs": func(f *fixture, op operation, e estate, intruder string) {
 			for _, query := range []string{"", "?file_id=" + e.file.String(), "?parent_id=" + e.parent.String(), "?state=pending"} {
 				f.equal("list"+query, `{"jobs":[]}`, strings.TrimSpace(string(f.get("/v1/jobs"+query, intruder).is(http.StatusOK).body)))

@@ -14,6 +14,7 @@ type metrics struct {
 	received prometheus.Counter
 	accepted prometheus.Counter
 	inFlight prometheus.Gauge
+	streams  prometheus.Gauge
 }
 
 type routeMetrics struct {
@@ -48,6 +49,10 @@ func newMetrics(reg prometheus.Registerer, routes []route) (*metrics, error) {
 			Name: "leat_uploads_in_flight",
 			Help: "Uploads that are being received or committed.",
 		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "leat_event_streams",
+			Help: "Streams of events that are open.",
+		}),
 	}
 	add := func(pattern, path, method string) {
 		rm := &routeMetrics{duration: durations.WithLabelValues(path, method)}
@@ -63,7 +68,7 @@ func newMetrics(reg prometheus.Registerer, routes []route) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{requests, durations, m.received, m.accepted, m.inFlight} {
+	for _, c := range []prometheus.Collector{requests, durations, m.received, m.accepted, m.inFlight, m.streams} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("api: register metrics: %w", err)
 		}

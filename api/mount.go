@@ -74,6 +74,9 @@ func (a *API) mount(routes []route) error {
 	api := humago.New(a.mux, config)
 	api.UseMiddleware(a.strictly)
 	doc := api.OpenAPI()
+	for _, told := range []reflect.Type{reflect.TypeFor[wire.Event](), reflect.TypeFor[wire.Progress](), reflect.TypeFor[wire.Place]()} {
+		registry.Schema(told, true, "")
+	}
 	registry.Schema(reflect.TypeFor[wire.Uploads](), true, "") // huma does not see what upload answers
 	for i := range routes {
 		rt := &routes[i]

@@ -68,6 +68,8 @@ type Limits struct {
 	BodyChunk int64
 	BodyWait  time.Duration
 
+	Streams    int           // of events, at the same time
+	StreamBeat time.Duration // after which a stream says that it is alive, and looks whether its key still is
 	Uploads    int           // at the same time
 	UploadWait time.Duration // for one of these to end, before a new one is refused
 	Commit     time.Duration // waited for the store to commit an upload
@@ -90,6 +92,8 @@ func DefaultOptions() Options {
 			Parts:      100,
 			BodyChunk:  64 << 10,
 			BodyWait:   30 * time.Second,
+			Streams:    4096,
+			StreamBeat: 15 * time.Second,
 			Uploads:    256,
 			UploadWait: 500 * time.Millisecond,
 			Commit:     15 * time.Second,
@@ -156,6 +160,8 @@ func (l *Limits) validate() []error {
 		{"Limits.Parts", int64(l.Parts)},
 		{"Limits.BodyChunk", l.BodyChunk},
 		{"Limits.BodyWait", int64(l.BodyWait)},
+		{"Limits.Streams", int64(l.Streams)},
+		{"Limits.StreamBeat", int64(l.StreamBeat)},
 		{"Limits.Uploads", int64(l.Uploads)},
 		{"Limits.Commit", int64(l.Commit)},
 	} {

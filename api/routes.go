@@ -81,6 +81,21 @@ func (a *API) jobRoutes() []route {
 			Curl: "curl {base}/v1/jobs/" + sampleJobID + "/attempts",
 		},
 		{
+			Method: http.MethodGet, Path: "/v1/jobs/{id}/events", ID: "job-events", Scope: access.Read, Tag: tagJobs, raw: a.jobEvents,
+			Brief: "Follow a job until it ends", Codes: append(slices.Clone(byID), wire.CodeTooManyStreams),
+			Text: "Server-sent events: each that has happened to the job, in order, then each as it happens, its progress while it runs, and while it waits " +
+				"its place in the queue with an estimate. The stream ends with the job; with the Last-Event-ID of its end there is nothing more: 204.",
+			Params: streamParams(pathParam("id", "uuid", "Of the job.")), Answers: streamAnswers("204", "The job has ended, and the client has all events."),
+			Curl: "curl -N {base}/v1/jobs/" + sampleJobID + "/events",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/events", ID: "events", Scope: access.Read, Tag: tagJobs, raw: a.tenantEvents,
+			Brief: "Follow all jobs", Codes: with(wire.CodeInvalidParameter, wire.CodeTooManyStreams),
+			Text: "Server-sent events of all the tenant's jobs, from now on, or from the Last-Event-ID. Those of one job come in order; none is skipped, " +
+				"and after a broken connection some may come again.",
+			Params: streamParams(), Answers: streamAnswers("", ""), Curl: "curl -N {base}/v1/events",
+		},
+		{
 			Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", ID: "cancel-job", Scope: access.Operate, Tag: tagJobs, json: call(a.cancelJob),
 			Brief: "Cancel a job", Codes: append(byID, wire.CodeStateConflict, wire.CodeCrossOrigin), Sample: sampleCancelled(),
 			Text: "A job that waits is cancelled at once. One that runs is asked to stop, within seconds; if it ends first, its end stands. Repeating the call is harmless.",

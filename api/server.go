@@ -14,17 +14,19 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
-// NewServer returns a server for the handler whose limits on headers and idle connections suit an
+// NewServer returns a server for an API whose limits on headers and idle connections suit an
 // upload API. It has no limit on how long a whole request may take, since a large file may well
 // take hours: the API itself cuts off senders and readers that make no progress.
 //
 // The caller listens and serves.
-func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
+func NewServer(a *API, log *slog.Logger) *http.Server {
+	server := &http.Server{
+		Handler:           a,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(a.EndStreams)
+	return server
 }

@@ -17,6 +17,7 @@ type Tenanted interface {
 	Onces
 	JobReader
 	JobControl
+	Follow
 	Files
 	Queues
 	Scalings

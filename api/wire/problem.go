@@ -57,6 +57,7 @@ const (
 	CodeDigestMismatch      Code = "digest_mismatch"
 	CodeKeyReused           Code = "idempotency_key_reused"
 	CodeRequestInProgress   Code = "request_in_progress"
+	CodeTooManyStreams      Code = "too_many_streams"
 	CodeMalformedRequest    Code = "malformed_request"
 	CodeMalformedMultipart  Code = "malformed_multipart"
 	CodeIncompleteBody      Code = "incomplete_body"

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,13 +32,19 @@ due: null
 behavior: {scale-down: {window: 0s, policies: []}}
 `
 
+// What takes long is proven at length by make e2e alone.
+var (
+	bursts  = flag.Int("bursts", 20, "how often TestBursts makes the fleet grow from nothing")
+	shrinks = flag.Int("shrinks", 30, "how often TestP8ScaleInUnderLoad has the fleet shrink under load")
+)
+
 // TestBursts: from no worker and a backlog of 500 real uploads to the first replica, and to all
-// twenty, in under three seconds each (median of 20 bursts); every job done once; then back to none.
+// twenty, in under three seconds each (median of all bursts); every job done once; then back to none.
 func TestBursts(t *testing.T) { //nolint:paralleltest // there is one cluster
 	c := install(t, perTen)
-	const bursts, backlog = 20, 500
+	const backlog = 500
 	var first, all []time.Duration
-	for n := range bursts {
+	for n := range *bursts {
 		// The queue is paused while the backlog is made, so that it is there at once. Each burst comes
 		// at another moment between two decisions.
 		c.post("/v1/queues/" + c.Queue + "/pause")
@@ -51,7 +58,7 @@ func TestBursts(t *testing.T) { //nolint:paralleltest // there is one cluster
 		all = append(all, time.Since(began))
 		c.idle(3 * time.Minute)
 	}
-	c.onceEach(bursts * backlog)
+	c.onceEach(*bursts * backlog)
 	t.Logf("to the first replica: %s; to all 20: %s", spread(first), spread(all))
 	if m := median(first); m >= 3*time.Second {
 		t.Errorf("to the first replica: %v, want under 3 s", m)
@@ -78,11 +85,11 @@ func (c *cluster) post(path string) {
 	}
 }
 
-// TestP8ScaleInUnderLoad: thirty times the fleet shrinks while some of its workers have long jobs;
+// TestP8ScaleInUnderLoad: again and again the fleet shrinks while some of its workers have long jobs;
 // no job is interrupted.
 func TestP8ScaleInUnderLoad(t *testing.T) { //nolint:paralleltest // there is one cluster
 	c := install(t, perJob, "LEAT_CONCURRENCY=1")
-	const times = 30
+	times := *shrinks
 	jobs, shrunk := 0, 0
 	for round := 0; shrunk < times; round++ {
 		if round == times {

@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store, without ...string) {
 		{"Lists", listTests()},
 		{"Events", eventTests()},
 		{"Feed", feedTests()},
+		{"Follow", followTests()},
 		{"Queues", queueTests()},
 		{"Backlog", backlogTests()},
 		{"Leases", leaseTests()},

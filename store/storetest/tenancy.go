@@ -109,6 +109,26 @@ func intrusions() map[string]func(f *fixture, e estate) {
 				f.Errorf("another has answered: %v", err)
 			}
 		},
+		"Marks": func(f *fixture, e estate) {
+			marks, err := f.s.Marks(f.ctx(), f.tenant, []uuid.UUID{e.waiting.ID, e.running.ID, e.failed.ID})
+			if err != nil || len(marks) != 0 {
+				f.Errorf("marks %+v, %v", marks, err)
+			}
+		},
+		"Place": func(f *fixture, e estate) {
+			_, err := f.s.Place(f.ctx(), f.tenant, e.pending.Job.ID)
+			notFound(f, "of a job that waits", err)
+		},
+		"TenantEvents": func(f *fixture, _ estate) {
+			_, position, err := f.s.TenantEvents(f.ctx(), f.tenant, "", 1)
+			f.ok(err)
+			theirs := f.as("third").accept()
+			f.as("third").follow(position, 1, 10) // it can be read
+			events, _, err := f.s.TenantEvents(f.ctx(), f.tenant, position, 100)
+			if err != nil || len(events) != 0 {
+				f.Errorf("events %+v, %v; want none of %s", events, err, theirs)
+			}
+		},
 		"Job": forEach(func(f *fixture, job jobs.Job) error {
 			_, err := f.s.Job(f.ctx(), f.tenant, job.ID)
 			return err

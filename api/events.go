@@ -1,0 +1,328 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/access"
+	"github.com/leat-dev/leat/api/wire"
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
+)
+
+const (
+	// placeEvery is how often a stream looks where a job stands that waits.
+	placeEvery = 2 * time.Second
+	// streamRetry is how long a client is to wait before it comes again, when the connection breaks.
+	streamRetry = time.Second
+	eventPage   = 200
+
+	lastEventID    = "Last-Event-ID"
+	maxLastEventID = 100
+)
+
+// stream is one answer of server-sent events.
+type stream struct {
+	api     *API
+	request *http.Request
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// openStream begins the answer.
+func (a *API) openStream(w http.ResponseWriter, r *http.Request) *stream {
+	s := &stream{a, r, w, http.NewResponseController(w)}
+	h := w.Header()
+	h.Set("Content-Type", wire.EventStream)
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	w.WriteHeader(http.StatusOK)
+	return s
+}
+
+// write sends text to the client, who must take it in time.
+func (s *stream) write(text string) error {
+	// Where there is no connection to set a deadline on, there is none to be held either.
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.limits.BodyWait))
+	if _, err := s.w.Write([]byte(text)); err != nil { //nolint:gosec // a stream of events is no page
+		return err
+	}
+	return s.control.Flush()
+}
+
+// beat says that the stream is alive, if its reader may still read.
+func (s *stream) beat() error {
+	if err := s.api.gate.admit(&exchange{}, s.request, access.Read); err != nil {
+		return err
+	}
+	return s.write(":\n\n")
+}
+
+// event sends one event, under an ID where it can be resumed from.
+func (s *stream) event(id string, e wire.Event) error {
+	var b strings.Builder
+	if id != "" {
+		fmt.Fprintf(&b, "id: %s\n", id)
+	}
+	fmt.Fprintf(&b, "event: %s\ndata: %s\n", e.Type, mustJSON(&e)) // which ends its line
+	return s.write(b.String() + "\n")
+}
+
+// resumeFrom is the last event that the client has, empty for none.
+func resumeFrom(r *http.Request) (string, error) {
+	id := r.Header.Get(lastEventID)
+	if len(id) > maxLastEventID {
+		return "", failField(wire.CodeInvalidParameter, lastEventID, "too long")
+	}
+	return id, nil
+}
+
+// streaming gives a stream its context, which ends when its client leaves or the server stops, unless
+// there are too many. The caller calls done at its end.
+func (a *API) streaming(r *http.Request) (ctx context.Context, done func(), err error) {
+	if !a.following.take(r.Context(), 0) {
+		return nil, nil, fail(wire.CodeTooManyStreams, "The limit is %d at a time.", a.limits.Streams)
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	stop := context.AfterFunc(a.closing, cancel)
+	a.metrics.streams.Inc()
+	return ctx, func() { stop(); cancel(); a.metrics.streams.Dec(); a.following.give() }, nil
+}
+
+// jobEvents tells what happens to a job until it has ended.
+func (a *API) jobEvents(w http.ResponseWriter, r *http.Request) {
+	js, err := a.beginJobStream(r)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	if js.over() {
+		w.WriteHeader(http.StatusNoContent) // tells an EventSource not to come again
+		return
+	}
+	ctx, done, err := a.streaming(r)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	defer done()
+	js.stream = a.openStream(w, r)
+	if r.Method == http.MethodHead {
+		return
+	}
+	js.news = a.follower.follow(js.who.tenant, js.mark)
+	defer js.news.close()
+	js.run(ctx) // an error is that the client has left, or the store is away: it comes again
+}
+
+// jobStream is a stream of one job's events.
+type jobStream struct {
+	*stream
+	who  identity
+	news *subscription
+	mark store.Mark
+	sent int // the number of the latest event that the client has
+
+	progress float64
+	place    string // as it was told last
+}
+
+func (a *API) beginJobStream(r *http.Request) (*jobStream, error) {
+	id, err := pathID(r)
+	if err != nil {
+		return nil, err
+	}
+	js := &jobStream{stream: &stream{api: a}, who: exchangeOf(r.Context()).who, progress: -1}
+	last, err := resumeFrom(r)
+	if err != nil {
+		return nil, err
+	}
+	if last != "" {
+		if js.sent, err = strconv.Atoi(last); err != nil || js.sent < 0 {
+			return nil, failField(wire.CodeInvalidParameter, lastEventID, "not the ID of an event of this job")
+		}
+	}
+	return js, js.look(r.Context(), id)
+}
+
+// look reads how the job stands.
+func (js *jobStream) look(ctx context.Context, id uuid.UUID) error {
+	marks, err := js.api.store.Marks(ctx, js.who.tenant, []uuid.UUID{id})
+	switch {
+	case err != nil:
+		return err
+	case len(marks) == 0:
+		return store.ErrNotFound
+	}
+	js.mark = marks[0]
+	return nil
+}
+
+// over reports whether the client has everything that will come.
+func (js *jobStream) over() bool { return js.mark.State.Ended() && js.sent >= js.mark.Events }
+
+// run tells until the job has ended, the client leaves or the server stops.
+func (js *jobStream) run(ctx context.Context) {
+	if err := js.write(fmt.Sprintf("retry: %d\n\n", streamRetry.Milliseconds())); err != nil {
+		return
+	}
+	beat := time.NewTicker(js.api.limits.StreamBeat)
+	defer beat.Stop()
+	places := time.NewTicker(placeEvery)
+	defer places.Stop()
+	for {
+		if err := js.tell(ctx); err != nil || js.over() {
+			return
+		}
+		if err := js.tellPlace(ctx); err != nil {
+			return
+		}
+		select {
+		case <-js.news.news:
+			if err := js.look(ctx, js.mark.ID); err != nil {
+				return
+			}
+		case <-places.C:
+		case <-beat.C:
+			if err := js.beat(); err != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell sends what the client does not have yet.
+func (js *jobStream) tell(ctx context.Context) error {
+	for js.sent < js.mark.Events {
+		events, err := js.api.store.Events(ctx, js.who.tenant, js.mark.ID, js.sent, eventPage)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			return errors.New("events are missing")
+		}
+		for i := range events {
+			if err := js.event(strconv.Itoa(events[i].Seq), wireEvent(&events[i])); err != nil {
+				return err
+			}
+			js.sent = events[i].Seq
+		}
+	}
+	if js.mark.ProgressKnown && !js.mark.State.Ended() && js.mark.Progress != js.progress {
+		js.progress = js.mark.Progress
+		return js.state(wire.EventProgress, wire.Progress{Progress: js.progress})
+	}
+	return nil
+}
+
+// tellPlace tells a job that waits where it stands, if that has changed.
+func (js *jobStream) tellPlace(ctx context.Context) error {
+	if !js.mark.State.Ready() {
+		return nil
+	}
+	now := js.api.now()
+	place, err := js.api.store.Place(ctx, js.who.tenant, js.mark.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // it waits no more
+		return nil
+	case err != nil:
+		return err
+	}
+	told := wirePlace(&place, now)
+	if text := string(mustJSON(told)); text != js.place {
+		js.place = text
+		return js.state(wire.EventPlace, told)
+	}
+	return nil
+}
+
+// state tells how the job stands, which is no event of its own.
+func (js *jobStream) state(kind string, data any) error {
+	return js.event("", wire.Event{JobID: js.mark.ID, Type: kind, At: js.api.now().UTC(), Data: json.RawMessage(mustJSON(data))})
+}
+
+// tenantEvents tells what happens to all jobs of the tenant, until the client leaves.
+func (a *API) tenantEvents(w http.ResponseWriter, r *http.Request) {
+	tenant := tenantOf(r.Context())
+	position, err := resumeFrom(r)
+	if err == nil && position != "" {
+		_, _, err = a.store.TenantEvents(r.Context(), tenant, position, 1)
+	}
+	if err == nil && position == "" {
+		_, position, err = a.store.TenantEvents(r.Context(), tenant, "", 1)
+	}
+	if errors.Is(err, store.ErrBadPosition) {
+		err = failField(wire.CodeInvalidParameter, lastEventID, "not the ID of an event that this server has sent")
+	}
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	ctx, done, err := a.streaming(r)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	defer done()
+	s := a.openStream(w, r)
+	if r.Method == http.MethodHead {
+		return
+	}
+	news := a.follower.follow(tenant, store.Mark{})
+	defer news.close()
+	if err := s.write(fmt.Sprintf("retry: %d\nid: %s\n\n", streamRetry.Milliseconds(), position)); err != nil {
+		return
+	}
+	beat := time.NewTicker(a.limits.StreamBeat)
+	defer beat.Stop()
+	for {
+		if position, err = s.tellAll(ctx, tenant, position); err != nil {
+			return
+		}
+		select {
+		case <-news.news:
+		case <-beat.C:
+			if err := s.beat(); err != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tellAll sends what there is after a position, and returns the next.
+func (s *stream) tellAll(ctx context.Context, tenant jobs.Tenant, position string) (string, error) {
+	for {
+		events, next, err := s.api.store.TenantEvents(ctx, tenant, position, eventPage)
+		if err != nil {
+			return position, err
+		}
+		for i := range events {
+			id := ""
+			if i == len(events)-1 {
+				id = next // a page is had as a whole, or once more
+			}
+			if err := s.event(id, wireEvent(&events[i])); err != nil {
+				return position, err
+			}
+		}
+		if next == position {
+			return next, nil
+		}
+		position = next
+	}
+}
+
+// EndStreams ends the streams of events, for a server that is about to stop; their clients come again,
+// and go on where they were.
+func (a *API) EndStreams() { a.endStreams() }
