@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/leat-dev/leat/access"
@@ -40,9 +41,9 @@ type API struct {
 	streams *streams
 
 	follower   *follower
-	following  *slots          // streams of events
-	closing    context.Context // ends when they are to end
-	endStreams context.CancelFunc
+	following  *slots        // streams of events
+	closing    chan struct{} // closed when they are to end
+	endStreams func()
 
 	defaults map[string]defaultParams // of kinds that need no parameters
 	kindList wire.Kinds
@@ -73,12 +74,13 @@ func New(o Options) (*API, error) {
 
 		follower:  newFollower(o.Store, o.Logger),
 		following: newSlots(o.Limits.Streams),
+		closing:   make(chan struct{}),
 
 		mux:     http.NewServeMux(),
 		readers: map[string]bool{},
 		scopes:  map[string]access.Scope{},
 	}
-	a.closing, a.endStreams = context.WithCancel(context.Background()) //nolint:gosec // EndStreams cancels it
+	a.endStreams = sync.OnceFunc(func() { close(a.closing) })
 	a.defaults = a.defaultsOf(o.Specs)
 	var err error
 	if a.origins, err = newOrigins(o.CORSOrigins); err != nil {

@@ -84,16 +84,13 @@ func resumeFrom(r *http.Request) (string, error) {
 	return id, nil
 }
 
-// streaming gives a stream its context, which ends when its client leaves or the server stops, unless
-// there are too many. The caller calls done at its end.
-func (a *API) streaming(r *http.Request) (ctx context.Context, done func(), err error) {
-	if !a.following.take(r.Context(), 0) {
-		return nil, nil, fail(wire.CodeTooManyStreams, "The limit is %d at a time.", a.limits.Streams)
+// streaming reports whether one more stream may be open, for which the caller calls done at its end.
+func (a *API) streaming(ctx context.Context) (done func(), err error) {
+	if !a.following.take(ctx, 0) {
+		return nil, fail(wire.CodeTooManyStreams, "The limit is %d at a time.", a.limits.Streams)
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	stop := context.AfterFunc(a.closing, cancel)
 	a.metrics.streams.Inc()
-	return ctx, func() { stop(); cancel(); a.metrics.streams.Dec(); a.following.give() }, nil
+	return func() { a.metrics.streams.Dec(); a.following.give() }, nil
 }
 
 // jobEvents tells what happens to a job until it has ended.
@@ -107,7 +104,7 @@ func (a *API) jobEvents(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent) // tells an EventSource not to come again
 		return
 	}
-	ctx, done, err := a.streaming(r)
+	done, err := a.streaming(r.Context())
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -117,9 +114,9 @@ func (a *API) jobEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	js.news = a.follower.follow(js.who.tenant, js.mark)
+	js.news = a.follower.follow(r.Context(), js.who.tenant, js.mark)
 	defer js.news.close()
-	js.run(ctx) // an error is that the client has left, or the store is away: it comes again
+	js.run(r.Context()) // an error is that the client has left, or the store is away: it comes again
 }
 
 // jobStream is a stream of one job's events.
@@ -196,6 +193,8 @@ func (js *jobStream) run(ctx context.Context) {
 			}
 		case <-ctx.Done():
 			return
+		case <-js.api.closing:
+			return
 		}
 	}
 }
@@ -252,22 +251,12 @@ func (js *jobStream) state(kind string, data any) error {
 
 // tenantEvents tells what happens to all jobs of the tenant, until the client leaves.
 func (a *API) tenantEvents(w http.ResponseWriter, r *http.Request) {
-	tenant := tenantOf(r.Context())
-	position, err := resumeFrom(r)
-	if err == nil && position != "" {
-		_, _, err = a.store.TenantEvents(r.Context(), tenant, position, 1)
-	}
-	if err == nil && position == "" {
-		_, position, err = a.store.TenantEvents(r.Context(), tenant, "", 1)
-	}
-	if errors.Is(err, store.ErrBadPosition) {
-		err = failField(wire.CodeInvalidParameter, lastEventID, "not the ID of an event that this server has sent")
-	}
+	position, err := a.beginTenantStream(r)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
-	ctx, done, err := a.streaming(r)
+	done, err := a.streaming(r.Context())
 	if err != nil {
 		a.refuse(w, r, err)
 		return
@@ -277,15 +266,37 @@ func (a *API) tenantEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	news := a.follower.follow(tenant, store.Mark{})
+	news := a.follower.follow(r.Context(), tenantOf(r.Context()), store.Mark{})
 	defer news.close()
+	s.runTenant(r.Context(), news, position) // an error is as above
+}
+
+// beginTenantStream finds where a stream of all jobs begins: where the client was, or now.
+func (a *API) beginTenantStream(r *http.Request) (string, error) {
+	position, err := resumeFrom(r)
+	if err != nil {
+		return "", err
+	}
+	_, next, err := a.store.TenantEvents(r.Context(), tenantOf(r.Context()), position, 1)
+	if errors.Is(err, store.ErrBadPosition) {
+		return "", failField(wire.CodeInvalidParameter, lastEventID, "not the ID of an event that this server has sent")
+	}
+	if position == "" {
+		position = next
+	}
+	return position, err
+}
+
+// runTenant tells what there is after a position, and what is news.
+func (s *stream) runTenant(ctx context.Context, news *subscription, position string) {
 	if err := s.write(fmt.Sprintf("retry: %d\nid: %s\n\n", streamRetry.Milliseconds(), position)); err != nil {
 		return
 	}
-	beat := time.NewTicker(a.limits.StreamBeat)
+	beat := time.NewTicker(s.api.limits.StreamBeat)
 	defer beat.Stop()
 	for {
-		if position, err = s.tellAll(ctx, tenant, position); err != nil {
+		var err error
+		if position, err = s.tellAll(ctx, news.of.tenant, position); err != nil {
 			return
 		}
 		select {
@@ -295,6 +306,8 @@ func (a *API) tenantEvents(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		case <-ctx.Done():
+			return
+		case <-s.api.closing:
 			return
 		}
 	}

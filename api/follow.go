@@ -50,12 +50,12 @@ func newFollower(s store.Follow, log *slog.Logger) *follower {
 }
 
 // follow begins to look at a job as it stands by mark, or at all jobs of the tenant.
-func (f *follower) follow(tenant jobs.Tenant, mark store.Mark) *subscription {
+func (f *follower) follow(ctx context.Context, tenant jobs.Tenant, mark store.Mark) *subscription {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	of, ok := f.tenants[tenant]
 	if !ok {
-		ctx, stop := context.WithCancel(context.Background())
+		ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // it goes on for others
 		of = &followed{follower: f, tenant: tenant, stop: stop, done: make(chan struct{}), streams: map[*subscription]struct{}{}}
 		f.tenants[tenant] = of
 		go of.run(ctx)

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -133,49 +132,6 @@ func (c *Client) changeAll(ctx context.Context, filter Filter, what string) (int
 		total += changed.Changed
 		if !changed.More {
 			return total, nil
-		}
-	}
-}
-
-// WaitOptions say how often a job that is waited for is looked at.
-type WaitOptions struct {
-	// Min is the time between the first looks, Max that to which it grows; DefaultMin and
-	// DefaultMax when 0.
-	Min, Max time.Duration
-	// Look is shown the job each time.
-	Look func(*wire.Job)
-}
-
-// What zero WaitOptions mean.
-const (
-	DefaultMin = 50 * time.Millisecond
-	DefaultMax = 2 * time.Second
-)
-
-// growth is the factor by which the time between looks at a job grows.
-const growth = 1.5
-
-// WaitJob waits until a job has ended, whatever its end, and returns it.
-func (c *Client) WaitJob(ctx context.Context, id uuid.UUID, o WaitOptions) (*wire.Job, error) {
-	if o.Min <= 0 {
-		o.Min = DefaultMin
-	}
-	if o.Max <= 0 {
-		o.Max = DefaultMax
-	}
-	for wait := min(o.Min, o.Max); ; wait = min(time.Duration(float64(wait)*growth), o.Max) {
-		job, err := c.Job(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if o.Look != nil {
-			o.Look(job)
-		}
-		if job.Ended() {
-			return job, nil
-		}
-		if err := c.sleep(ctx, wait); err != nil {
-			return nil, err
 		}
 	}
 }

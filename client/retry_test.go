@@ -102,31 +102,6 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestWaitJobLooksLessAndLessOften(t *testing.T) {
-	t.Parallel()
-	var calls atomic.Int64
-	states := []string{wire.Pending, wire.Pending, wire.Running, wire.Running, wire.Retrying, wire.Waiting, wire.Failed}
-	handler := func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, wire.Job{State: states[calls.Add(1)-1]})
-	}
-	var n naps
-	c := newClient(t, http.HandlerFunc(handler), client.Options{Sleep: n.sleep})
-	var seen []string
-	job, err := c.WaitJob(t.Context(), jobs.NewID(), client.WaitOptions{
-		Min: 100 * time.Millisecond, Max: 300 * time.Millisecond, Look: func(j *wire.Job) { seen = append(seen, j.State) },
-	})
-	if err != nil || job.State != wire.Failed {
-		t.Fatalf("%v, %v", job, err)
-	}
-	const ms = time.Millisecond
-	if diff := cmp.Diff([]time.Duration{100 * ms, 150 * ms, 225 * ms, 300 * ms, 300 * ms, 300 * ms}, n.took); diff != "" {
-		t.Errorf("waits (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(states, seen); diff != "" {
-		t.Errorf("seen (-want +got):\n%s", diff)
-	}
-}
-
 func TestAnswersOfSomethingInBetween(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]http.HandlerFunc{

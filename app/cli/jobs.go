@@ -149,6 +149,13 @@ func (r *remote) watch(cmd *cobra.Command, c *client.Client, id uuid.UUID) (*wir
 		if err := r.print(func(w io.Writer) error { _, err := fmt.Fprintln(w, text); return err }, job); err != nil {
 			printErr = err
 		}
+	}, Place: func(place *wire.Place) {
+		if r.json {
+			return // lines of JSON are jobs
+		}
+		if _, err := fmt.Fprintf(r.env.Stdout, "%s  waits      %s\n", id, placeText(place)); err != nil {
+			printErr = err
+		}
 	}})
 	if err == nil {
 		err = printErr

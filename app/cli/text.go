@@ -34,6 +34,24 @@ func progressText(job *wire.Job) string {
 	return fmt.Sprintf("  %3.0f %%", 100**job.Progress)
 }
 
+// placeText says where a job stands that waits.
+func placeText(p *wire.Place) string {
+	text := fmt.Sprintf("%d before it in %s", p.Ahead, p.Queue)
+	if p.AtLeast {
+		text = "more than " + text
+	}
+	switch {
+	case p.Paused:
+		text += ", which is paused"
+	case p.Estimate != nil:
+		text += fmt.Sprintf(", about %v to go", time.Duration(*p.Estimate*float64(time.Second)).Round(100*time.Millisecond))
+	}
+	if !p.RunAt.IsZero() {
+		text += ", not before " + p.RunAt.Local().Format(time.DateTime)
+	}
+	return text
+}
+
 // endedWell makes an error of a job that did not succeed.
 func endedWell(job *wire.Job) error {
 	if job.State == wire.Succeeded {

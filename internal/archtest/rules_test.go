@@ -80,6 +80,7 @@ var libraries = map[string][]string{
 	"github.com/danielgtaylor/huma":     {"api"},
 	"github.com/dunglas/httpsfv":        {"api"},
 	"github.com/maypok86/otter":         {"api"},
+	"github.com/tmaxmax/go-sse":         {"client"},
 	"github.com/spf13/cobra":            {"app"},
 	"gonum.org/v1/plot":                 {"scale/simulate"},
 	"golang.org/x/image":                {"jobs/image"},
