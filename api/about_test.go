@@ -20,6 +20,7 @@ import (
 
 // served is everything that the API promises to serve.
 var served = []string{
+	"DELETE /v1/files/{id}",
 	"GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz",
 	"GET /v1/events",
 	"GET /v1/files/{id}", "GET /v1/files/{id}/content",

@@ -40,6 +40,7 @@ var errorCodes = []ErrorCode{
 	{wire.CodeNotFound, http.StatusNotFound, "There is no such thing, or it is not yours.", false},
 	{wire.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The path takes other methods; the header Allow lists them.", false},
 	{wire.CodeRequestTimeout, http.StatusRequestTimeout, "The body came too slowly. Nothing was kept.", true},
+	{wire.CodeFileInUse, http.StatusConflict, "Jobs on the file, or one that made it, have not ended. Cancel them, or wait.", true},
 	{wire.CodeRequestInProgress, http.StatusConflict, "A request with the same Idempotency-Key is under way. Send this one again to get its answer.", true},
 	{wire.CodeStateConflict, http.StatusConflict, "The job's state does not allow this.", false},
 	{wire.CodePreconditionFailed, http.StatusPreconditionFailed, "The content is not the one that If-Match names.", false},

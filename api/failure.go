@@ -68,6 +68,8 @@ func failureOf(err error) *failure {
 			field += "." + param.Field
 		}
 		return failField(wire.CodeInvalidParams, field, param.Reason)
+	case errors.Is(err, store.ErrInUse):
+		return &failure{code: wire.CodeFileInUse}
 	case errors.Is(err, store.ErrOtherRequest):
 		return &failure{code: wire.CodeKeyReused}
 	case errors.Is(err, store.ErrOnceBusy):

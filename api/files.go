@@ -31,6 +31,46 @@ func (a *API) getFile(ctx context.Context, in *fileInput) (*answer[wire.File], e
 	return &answer[wire.File]{wireFile(&file)}, nil
 }
 
+// deletePart is how many jobs of a file are deleted in one transaction.
+const deletePart = 200
+
+// deleteFile deletes a file and all that was made of it. Broken off, it is gone on with by the next call.
+func (a *API) deleteFile(ctx context.Context, in *fileInput) (*struct{}, error) {
+	c := exchangeOf(ctx)
+	by := store.Actor{Name: c.who.name, Client: c.client, RequestID: c.id}
+	for {
+		deleted, err := a.store.DeleteFile(ctx, c.who.tenant, in.ID, by, deletePart)
+		if err != nil {
+			return nil, err
+		}
+		a.unlink(ctx, deleted.Freed)
+		if deleted.Done {
+			a.log.InfoContext(ctx, "file deleted", slog.String("request_id", c.id), slog.String("file", in.ID.String()),
+				slog.String("key", c.who.name), slog.String("tenant", string(c.who.tenant)))
+			return nil, nil
+		}
+	}
+}
+
+// unlink deletes blobs whose rows are gone. It does not end with the request: their keys are known only
+// here. What cannot be deleted is left to the sweep.
+func (a *API) unlink(ctx context.Context, keys []uuid.UUID) {
+	if len(keys) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlinkTime)
+	defer cancel()
+	for _, key := range keys {
+		if err := a.blobs.Delete(ctx, blob.Key(key)); err != nil {
+			a.log.WarnContext(ctx, "a blob that belongs to nobody is left to the sweep",
+				slog.String("request_id", exchangeOf(ctx).id), slog.String("blob", key.String()), slog.Any("err", err))
+		}
+	}
+}
+
+// unlinkTime bounds the deletion of blobs behind a request.
+const unlinkTime = 10 * time.Second
+
 // fileContent gives out a file's bytes.
 func (a *API) fileContent(w http.ResponseWriter, r *http.Request) {
 	id, err := pathID(r)

@@ -142,7 +142,7 @@ func intrusions() map[string]func(f *fixture, op operation, e estate, intruder s
 	nothing := func(*fixture, operation, estate, string) {} // it names nothing of a tenant
 	return map[string]func(*fixture, operation, estate, string){
 		"get-job": foreign, "list-attempts": foreign, "cancel-job": foreign, "retry-job": foreign,
-		"get-file": foreign, "get-content": foreign, "get-artifact": foreign, "job-events": foreign,
+		"get-file": foreign, "delete-file": foreign, "get-content": foreign, "get-artifact": foreign, "job-events": foreign,
 		"events": func(f *fixture, op operation, _ estate, _ string) {
 			third, fourth := f.key("third", access.Upload, access.Read), f.key("fourth", access.Upload)
 			stream := f.stream(op.path, third)

@@ -172,8 +172,11 @@ func (rt *route) addSample(op *huma.Operation) {
 
 func operationAt(doc *huma.OpenAPI, rt *route) *huma.Operation {
 	item := doc.Paths[rt.Path]
-	if rt.Method == http.MethodPost {
+	switch rt.Method {
+	case http.MethodPost:
 		return item.Post
+	case http.MethodDelete:
+		return item.Delete
 	}
 	return item.Get
 }

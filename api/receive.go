@@ -61,7 +61,7 @@ func (in *intake) put(ctx context.Context, file *store.NewFile, src *fileReader,
 	if err != nil {
 		return in.cause(src, err)
 	}
-	in.kept = append(in.kept, key)
+	in.kept = append(in.kept, uuid.UUID(key))
 	file.Size, file.SHA256 = info.Size, info.SHA256
 	file.BlobKey = uuid.UUID(key)
 	file.StoredAt = time.Now() // a monotonic reading: the store compares it with its own

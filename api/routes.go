@@ -130,6 +130,13 @@ func (a *API) fileRoutes() []route {
 			Curl:  "curl {base}/v1/files/" + sampleFileID,
 		},
 		{
+			Method: http.MethodDelete, Path: "/v1/files/{id}", ID: "delete-file", Scope: access.Operate, Tag: tagFiles, json: call(a.deleteFile),
+			Brief: "Delete a file with all that was made of it",
+			Text:  "Its jobs, their results and artifacts, and the files and jobs that these have spawned. All of them must have ended. Results that jobs on the same bytes of another file have taken over are that file's.",
+			Codes: with(wire.CodeInvalidParameter, wire.CodeUnknownField, wire.CodeMalformedRequest, wire.CodeNotFound, wire.CodeFileInUse, wire.CodeCrossOrigin),
+			Curl:  "curl -X DELETE {base}/v1/files/" + sampleFileID,
+		},
+		{
 			Method: http.MethodGet, Path: "/v1/files/{id}/content", ID: "get-content", Scope: access.Read, Tag: tagFiles, raw: a.fileContent,
 			Brief: "Download a file", Text: contentText, Codes: content,
 			Params: contentParams(pathParam("id", "uuid", "Of the file.")), Answers: contentAnswers(),

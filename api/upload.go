@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/leat-dev/leat/api/wire"
-	"github.com/leat-dev/leat/blob"
 	"github.com/leat-dev/leat/store"
 )
 
@@ -56,8 +55,8 @@ type intake struct {
 	boundary string
 	guard    *partGuard // of a form
 	files    []store.NewFile
-	inline   int        // bytes of content held in memory
-	kept     []blob.Key // of blobs that no commit refers to
+	inline   int         // bytes of content held in memory
+	kept     []uuid.UUID // keys of blobs that no commit refers to
 
 	replayed bool // it was accepted before, and is given that answer
 }
@@ -190,11 +189,11 @@ func (in *intake) accept(ctx context.Context, uploads []store.Upload) (accepted 
 }
 
 // keysOf are the keys of the blobs in which uploads lie.
-func keysOf(uploads []store.Upload) []blob.Key {
-	var keys []blob.Key
+func keysOf(uploads []store.Upload) []uuid.UUID {
+	var keys []uuid.UUID
 	for i := range uploads {
 		if key := uploads[i].File.BlobKey; key != uuid.Nil {
-			keys = append(keys, blob.Key(key))
+			keys = append(keys, key)
 		}
 	}
 	return keys
@@ -247,24 +246,8 @@ func (a *API) turnAway(w http.ResponseWriter, r *http.Request, body *body, err e
 	}
 }
 
-// discardTime bounds the deletion of what a refused upload has left.
-const discardTime = 10 * time.Second
-
-// discard deletes the blobs of an upload that was refused. What cannot be deleted is left to the
-// sweep.
-func (in *intake) discard(ctx context.Context) {
-	if len(in.kept) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
-	defer cancel()
-	for _, key := range in.kept {
-		if err := in.api.blobs.Delete(ctx, key); err != nil {
-			in.api.log.WarnContext(ctx, "blob of a refused upload is left to the sweep",
-				slog.String("request_id", exchangeOf(ctx).id), slog.String("blob", key.String()), slog.Any("err", err))
-		}
-	}
-}
+// discard deletes the blobs of an upload that was refused.
+func (in *intake) discard(ctx context.Context) { in.api.unlink(ctx, in.kept) }
 
 func (a *API) logUpload(ctx context.Context, uploads []store.Upload) {
 	if !a.log.Enabled(ctx, slog.LevelInfo) {

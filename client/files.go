@@ -20,6 +20,19 @@ func (c *Client) File(ctx context.Context, id uuid.UUID) (*wire.File, error) {
 	return &file, nil
 }
 
+// DeleteFile deletes a file with all that was made of it.
+func (c *Client) DeleteFile(ctx context.Context, id uuid.UUID) error {
+	req, err := c.request(ctx, http.MethodDelete, nil, nil, "v1", "files", id.String())
+	if err != nil {
+		return err
+	}
+	res, err := c.send(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
 // Content is a file that is being downloaded. The caller reads and closes the Body.
 type Content struct {
 	Body      io.ReadCloser

@@ -103,6 +103,16 @@ func TestCommandLine(t *testing.T) {
 	if out, code := c.run("jobs", "show", id); code != 0 || !strings.Contains(out, `"lines": 3`) {
 		t.Errorf("show: code %d, %s", code, out)
 	}
+	fileID := shown(t, c, id)
+	if out, code := c.run("files", "show", fileID); code != 0 || !strings.Contains(out, "text/plain") {
+		t.Errorf("files show: code %d, %s", code, out)
+	}
+	if out, code := c.run("files", "delete", fileID); code != 0 || !strings.Contains(out, "deleted") {
+		t.Errorf("files delete: code %d, %s", code, out)
+	}
+	if _, code := c.run("jobs", "show", id); code != 1 {
+		t.Errorf("show of a job whose file was deleted: code %d, want 1", code)
+	}
 	if _, code := c.run("upload", filepath.Join(t.TempDir(), "missing")); code != 1 {
 		t.Errorf("upload of a file that is not there: code %d, want 1", code)
 	}
@@ -115,4 +125,17 @@ func TestCommandLine(t *testing.T) {
 	if out, code := c.run("version"); code != 0 || !strings.HasPrefix(out, "leat ") {
 		t.Errorf("version: code %d, %s", code, out)
 	}
+}
+
+// shown is the ID of a job's file.
+func shown(t *testing.T, c cli, job string) string {
+	t.Helper()
+	out, code := c.run("jobs", "show", job, "--json")
+	var shown struct {
+		FileID string `json:"file_id"`
+	}
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != 0 {
+		t.Fatalf("jobs show: code %d, %v: %s", code, err, out)
+	}
+	return shown.FileID
 }

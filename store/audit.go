@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 
@@ -47,7 +48,7 @@ type AuditAction string
 const (
 	AuditKeyCreated  AuditAction = "key_created" // data: label, scopes, expires_at
 	AuditKeyRevoked  AuditAction = "key_revoked"
-	AuditFileDeleted AuditAction = "file_deleted" // data: name, size, sha256, jobs
+	AuditFileDeleted AuditAction = "file_deleted" // data: size, sha256; a name could say what was to be forgotten
 )
 
 // KeyCreated is the entry of a key's making.
@@ -62,6 +63,12 @@ func KeyCreated(key *Key, by Actor) AuditEntry {
 // KeyRevoked is the entry of a key's end.
 func KeyRevoked(key *Key, by Actor) AuditEntry {
 	return newEntry(AuditKeyRevoked, key.Tenant, key.Name, by, nil)
+}
+
+// FileDeleted is the entry of a file's end.
+func FileDeleted(file *jobs.File, by Actor) AuditEntry {
+	return newEntry(AuditFileDeleted, file.Tenant, file.ID.String(), by,
+		map[string]any{"size": file.Size, "sha256": hex.EncodeToString(file.SHA256[:])})
 }
 
 // newEntry makes an entry; the store's clock says when.

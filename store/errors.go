@@ -21,6 +21,8 @@ var (
 	ErrWorkerGone = errors.New("store: worker not registered")
 	// ErrLeaseLost: the caller's lease has ended or is another's.
 	ErrLeaseLost = errors.New("store: lease lost")
+	// ErrInUse: the file's jobs have not ended, so it cannot be deleted.
+	ErrInUse = errors.New("store: the file is in use")
 	// ErrStale: the bytes of an upload were stored too long ago to be committed safely; the sweep
 	// of orphans might take them.
 	ErrStale = errors.New("store: stored bytes are too old to be committed")

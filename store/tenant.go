@@ -62,6 +62,19 @@ type Files interface {
 	File(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (jobs.File, Content, error)
 	// Artifact returns a job's artifact and where its bytes lie, or ErrNotFound.
 	Artifact(ctx context.Context, tenant jobs.Tenant, job uuid.UUID, name string) (jobs.Artifact, Content, error)
+	// DeleteFile deletes a file with its jobs, all jobs that these have spawned, and their files,
+	// results and artifacts: at most limit jobs in one call, the ones spawned last first, so that a
+	// caller repeats it until it is done. The last call notes who did it. Results that other files'
+	// jobs have taken over are theirs, and stay. Errors: ErrNotFound; ErrInUse while one of the jobs,
+	// or one that has spawned one of them, has not ended.
+	DeleteFile(ctx context.Context, tenant jobs.Tenant, id uuid.UUID, by Actor, limit int) (Deleted, error)
+}
+
+// Deleted is what a call of DeleteFile did.
+type Deleted struct {
+	Done  bool        // the file is gone
+	Jobs  int         // that were deleted
+	Freed []uuid.UUID // keys of blobs that nothing refers to now; their rows are gone
 }
 
 // Queues tells how queues stand, and pauses them. A pause holds for all tenants.

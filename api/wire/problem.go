@@ -58,6 +58,7 @@ const (
 	CodeKeyReused           Code = "idempotency_key_reused"
 	CodeRequestInProgress   Code = "request_in_progress"
 	CodeTooManyStreams      Code = "too_many_streams"
+	CodeFileInUse           Code = "file_in_use"
 	CodeMalformedRequest    Code = "malformed_request"
 	CodeMalformedMultipart  Code = "malformed_multipart"
 	CodeIncompleteBody      Code = "incomplete_body"

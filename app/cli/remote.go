@@ -32,7 +32,7 @@ func addRemote(root *cobra.Command, env app.Env) {
 	if !ok || server == "" {
 		server = DefaultServer
 	}
-	for _, cmd := range []*cobra.Command{r.uploadCommand(), r.jobsCommand(), r.queuesCommand(), r.kindsCommand(), r.scaleCommand(), r.planCommand()} {
+	for _, cmd := range []*cobra.Command{r.uploadCommand(), r.jobsCommand(), r.filesCommand(), r.queuesCommand(), r.kindsCommand(), r.scaleCommand(), r.planCommand()} {
 		cmd.PersistentFlags().StringVar(&r.server, "server", server, "address of the API, also "+config.EnvName("server")+"; a key is taken from "+config.EnvName("api-key"))
 		cmd.PersistentFlags().BoolVar(&r.json, "json", false, "print JSON, one value a line")
 		root.AddCommand(cmd)

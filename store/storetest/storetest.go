@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store, without ...string) {
 		{"Events", eventTests()},
 		{"Feed", feedTests()},
 		{"Follow", followTests()},
+		{"Delete", deleteTests()},
 		{"Queues", queueTests()},
 		{"Backlog", backlogTests()},
 		{"Leases", leaseTests()},

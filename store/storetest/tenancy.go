@@ -129,6 +129,10 @@ func intrusions() map[string]func(f *fixture, e estate) {
 				f.Errorf("events %+v, %v; want none of %s", events, err, theirs)
 			}
 		},
+		"DeleteFile": forEach(func(f *fixture, job jobs.Job) error {
+			_, err := f.s.DeleteFile(f.ctx(), f.tenant, job.FileID, operator, 100)
+			return err
+		}),
 		"Job": forEach(func(f *fixture, job jobs.Job) error {
 			_, err := f.s.Job(f.ctx(), f.tenant, job.ID)
 			return err
