@@ -315,6 +315,19 @@ func TestServerWithoutKeysTakesItsOwnNamesOnly(t *testing.T) {
 	}
 }
 
+func TestDocumentationShowsHowToSendAKey(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, openSQLite(t), withKeys)
+	page := string(f.get("/docs").is(http.StatusOK).body)
+	for _, want := range []string{
+		`curl -H &#34;Authorization: Bearer $LEAT_API_KEY&#34; -F kind=inspect`, `scope <code>operate</code>`, "curl " + f.url + "/healthz",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not show %s", want)
+		}
+	}
+}
+
 func BenchmarkKeyCheck(b *testing.B) {
 	s := openSQLite(b)
 	text, name, hash := access.NewKey()

@@ -80,7 +80,7 @@ func (a *API) mount(routes []route) error {
 	registry.Schema(reflect.TypeFor[wire.Uploads](), true, "") // huma does not see what upload answers
 	for i := range routes {
 		rt := &routes[i]
-		op := rt.operation(registry)
+		op := rt.operation(registry, a.gate.auth)
 		if rt.json != nil {
 			rt.json(a, api, op)
 		} else {
@@ -100,12 +100,12 @@ func (a *API) mount(routes []route) error {
 		return fmt.Errorf("api: encode the OpenAPI document: %w", err)
 	}
 	a.docJSON = text
-	a.page = newPage(doc, routes)
+	a.page = newPage(doc, routes, a.gate.auth)
 	return nil
 }
 
 // operation describes the route.
-func (rt *route) operation(registry huma.Registry) huma.Operation {
+func (rt *route) operation(registry huma.Registry, auth Auth) huma.Operation {
 	op := huma.Operation{
 		Method:      rt.Method,
 		Path:        rt.Path,
@@ -117,28 +117,19 @@ func (rt *route) operation(registry huma.Registry) huma.Operation {
 		RequestBody: rt.Body,
 		Responses:   map[string]*huma.Response{},
 	}
-	codes := slices.Clone(rt.Codes)
 	if rt.Scope != everybody {
 		op.Security = []map[string][]string{{keyScheme: {string(rt.Scope)}}}
-		codes = append(codes, wire.CodeUnauthorized, wire.CodeMissingScope, wire.CodeForbiddenHost)
-		if !slices.Contains(codes, wire.CodeStoreUnavailable) {
-			codes = append(codes, wire.CodeStoreUnavailable)
-		}
 	}
 	if rt.Method == http.MethodPost {
 		op.Parameters = append(slices.Clone(op.Parameters), headerParam(onceHeader,
 			"A name that the sender makes up for the request. Sent again with it, within 24 hours, the request has no second effect and is answered as it was the first time, with "+replayHeader+": true."))
-		codes = append(codes, wire.CodeKeyReused, wire.CodeRequestInProgress)
-		if !slices.Contains(codes, wire.CodeInvalidParameter) {
-			codes = append(codes, wire.CodeInvalidParameter)
-		}
 	}
 	if rt.Curl != "" {
-		op.Extensions = map[string]any{"x-codeSamples": []codeSample{{"Shell", strings.ReplaceAll(rt.Curl, "{base}", sampleBase)}}}
+		op.Extensions = map[string]any{"x-codeSamples": []codeSample{{"Shell", strings.ReplaceAll(rt.curl(auth), "{base}", sampleBase)}}}
 	}
 	maps.Copy(op.Responses, rt.Answers)
 	problem := registry.Schema(reflect.TypeFor[wire.Problem](), true, "")
-	for _, code := range append(codes, wire.CodeInternal) {
+	for _, code := range append(rt.codes(), wire.CodeInternal) {
 		status := strconv.Itoa(meaning(code).Status)
 		if r, ok := op.Responses[status]; ok {
 			r.Description += ", " + string(code)
@@ -150,6 +141,27 @@ func (rt *route) operation(registry huma.Registry) huma.Operation {
 		}
 	}
 	return op
+}
+
+// codes are the route's own, and those of what it has in common with others.
+func (rt *route) codes() []wire.Code {
+	codes := slices.Clone(rt.Codes)
+	if rt.Scope != everybody {
+		codes = append(codes, wire.CodeUnauthorized, wire.CodeMissingScope, wire.CodeForbiddenHost, wire.CodeStoreUnavailable)
+	}
+	if rt.Method == http.MethodPost {
+		codes = append(codes, wire.CodeInvalidParameter, wire.CodeKeyReused, wire.CodeRequestInProgress)
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
+// curl is the route's example, for a server that asks for keys or not.
+func (rt *route) curl(auth Auth) string {
+	if auth != AuthKeys || rt.Scope == everybody {
+		return rt.Curl
+	}
+	return strings.ReplaceAll(rt.Curl, "curl ", `curl -H "Authorization: Bearer $LEAT_API_KEY" `)
 }
 
 // codeSample is what tools that show OpenAPI documents know as x-codeSamples.

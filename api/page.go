@@ -47,6 +47,7 @@ type pageGroup struct {
 
 type pageCall struct {
 	ID, Method, Path, Brief, Text string
+	Scope                         string // that the key must have; empty when none is needed
 	curl                          string
 	Params                        []pageField
 	Bodies                        []pageBody
@@ -82,7 +83,7 @@ type pageType struct {
 // pageRef names a type; Link is the part of it that is explained on the page.
 type pageRef struct{ Before, Link, After string }
 
-func newPage(doc *huma.OpenAPI, routes []route) *page {
+func newPage(doc *huma.OpenAPI, routes []route, auth Auth) *page {
 	sum := sha256.Sum256([]byte(pageCSS))
 	p := &page{
 		template: template.Must(template.New("page").Parse(pageHTML)),
@@ -98,7 +99,7 @@ func newPage(doc *huma.OpenAPI, routes []route) *page {
 		group := pageGroup{Name: tag.Name, About: tag.Description}
 		for i := range routes {
 			if routes[i].Tag == tag.Name {
-				group.Calls = append(group.Calls, newPageCall(&routes[i], operationAt(doc, &routes[i])))
+				group.Calls = append(group.Calls, newPageCall(&routes[i], operationAt(doc, &routes[i]), auth))
 			}
 		}
 		p.data.Groups = append(p.data.Groups, group)
@@ -110,8 +111,8 @@ func newPage(doc *huma.OpenAPI, routes []route) *page {
 	return p
 }
 
-func newPageCall(rt *route, op *huma.Operation) pageCall {
-	c := pageCall{ID: op.OperationID, Method: rt.Method, Path: rt.Path, Brief: op.Summary, Text: op.Description, curl: rt.Curl}
+func newPageCall(rt *route, op *huma.Operation, auth Auth) pageCall {
+	c := pageCall{ID: op.OperationID, Method: rt.Method, Path: rt.Path, Brief: op.Summary, Text: op.Description, Scope: string(rt.Scope), curl: rt.curl(auth)}
 	for _, param := range op.Parameters {
 		c.Params = append(c.Params, pageField{Name: param.Name, In: param.In, About: param.Description, Type: refOf(param.Schema), Required: param.Required})
 	}
@@ -134,7 +135,7 @@ func newPageCall(rt *route, op *huma.Operation) pageCall {
 		}
 		c.Answers = append(c.Answers, shown)
 	}
-	for _, code := range rt.Codes {
+	for _, code := range rt.codes() {
 		c.Codes = append(c.Codes, meaning(code))
 	}
 	return c
