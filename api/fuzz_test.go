@@ -186,3 +186,44 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// What a digest says of the body holds, or nothing is accepted.
+func FuzzDigests(f *testing.F) {
+	f.Add(sha256Digest("x"), sha512Digest("x"), "sha-256=1", []byte("x"))
+	f.Add("sha-256=:AAAA:", "", "", []byte("x"))
+	f.Add("sha-256=(1 2);q=1, md5=:AA==:", "?", "sha-256=10, *", []byte{})
+	a, book, blobs := bench(f)
+	f.Fuzz(func(t *testing.T, content, repr, want string, body []byte) {
+		book.uploads = nil
+		r := httptest.NewRequest(http.MethodPost, "/v1/uploads", bytes.NewReader(body))
+		r.Header["Content-Digest"], r.Header["Repr-Digest"] = []string{content}, []string{repr}
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		kept, err := blobs.List(t.Context(), blob.Key{}, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range kept {
+			if err := blobs.Delete(t.Context(), entry.Key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if refused(t, w) && (len(kept) > 0 || book.uploads != nil) {
+			t.Fatalf("refused, but %d blobs and %d files were kept", len(kept), len(book.uploads))
+		}
+		for _, said := range []string{content, repr} {
+			plain := strings.HasPrefix(said, "sha-256=:") && len(said) == len(sha256Digest("")) && strings.Count(said, ":") == 2
+			if w.Code < 400 && plain && said != sha256Digest(string(body)) {
+				t.Fatalf("%q was accepted for %q", said, body)
+			}
+		}
+		book.file = jobs.File{Name: "x", MediaType: "text/plain", SHA256: sha256.Sum256([]byte("x"))}
+		r = httptest.NewRequest(http.MethodGet, "/v1/files/"+uuid.NewString()+"/content", nil)
+		r.Header["Want-Repr-Digest"] = []string{want}
+		w = httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if got := w.Header().Get("Repr-Digest"); w.Code != http.StatusOK || got != "" && got != sha256Digest("x") {
+			t.Fatalf("status %d, Repr-Digest %q", w.Code, got)
+		}
+	})
+}
