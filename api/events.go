@@ -65,6 +65,29 @@ func (s *stream) beat() error {
 	return s.write(":\n\n")
 }
 
+// errStopping ends a stream of a server that stops.
+var errStopping = errors.New("the server stops")
+
+// wait waits until there is news, or it is time to look, and says meanwhile that the stream is alive.
+func (s *stream) wait(ctx context.Context, sub *subscription, look <-chan time.Time, beat *time.Ticker) (news bool, err error) {
+	for {
+		select {
+		case <-sub.news:
+			return true, nil
+		case <-look:
+			return false, nil
+		case <-beat.C:
+			if err := s.beat(); err != nil {
+				return false, err
+			}
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-s.api.closing:
+			return false, errStopping
+		}
+	}
+}
+
 // event sends one event, under an ID where it can be resumed from.
 func (s *stream) event(id string, e wire.Event) error {
 	var b strings.Builder
@@ -181,19 +204,11 @@ func (js *jobStream) run(ctx context.Context) {
 		if err := js.tellPlace(ctx); err != nil {
 			return
 		}
-		select {
-		case <-js.news.news:
-			if err := js.look(ctx, js.mark.ID); err != nil {
-				return
-			}
-		case <-places.C:
-		case <-beat.C:
-			if err := js.beat(); err != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		case <-js.api.closing:
+		news, err := js.wait(ctx, js.news, places.C, beat)
+		if err == nil && news {
+			err = js.look(ctx, js.mark.ID)
+		}
+		if err != nil {
 			return
 		}
 	}
@@ -299,15 +314,7 @@ func (s *stream) runTenant(ctx context.Context, news *subscription, position str
 		if position, err = s.tellAll(ctx, news.of.tenant, position); err != nil {
 			return
 		}
-		select {
-		case <-news.news:
-		case <-beat.C:
-			if err := s.beat(); err != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		case <-s.api.closing:
+		if _, err = s.wait(ctx, news, nil, beat); err != nil {
 			return
 		}
 	}

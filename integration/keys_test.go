@@ -72,3 +72,26 @@ func TestWithoutKeysOnlyThisMachineIsServed(t *testing.T) {
 		t.Errorf("up on all addresses: %v\n%s", err, out)
 	}
 }
+
+// Keys of an installation on Postgres, of which several apis know.
+func TestKeysOnPostgres(t *testing.T) {
+	t.Parallel()
+	r := newPlainRig(t)
+	first, second := r.API(system.With("LEAT_AUTH", "keys")), r.API(system.With("LEAT_AUTH", "keys"))
+	c := cli{t, system.Build(t, "cmd/leat", false), first.URL, nil}
+	key, code := c.run("keys", "create", "--database-url", r.DatabaseURL, "--scopes", "upload,read,operate")
+	if code != 0 {
+		t.Fatalf("keys create: code %d", code)
+	}
+	file := writeFile(t, "one line\n", 1).Name()
+	for _, api := range []*system.API{first, second} {
+		c.base, c.env = api.URL, nil
+		if _, code := c.run("upload", file); code != 1 {
+			t.Errorf("%s: upload without a key: code %d", api.Name, code)
+		}
+		c.env = []string{"LEAT_API_KEY=" + strings.TrimSpace(key)}
+		if out, code := c.run("upload", file); code != 0 {
+			t.Errorf("%s: upload with a key: code %d, %s", api.Name, code, out)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 // it does not compile.
 type Tenant string
 
-// DefaultTenant owns everything until keys give out others.
+// DefaultTenant owns what comes in where nobody is asked for a key.
 const DefaultTenant Tenant = "default"
 
 // NewID returns a fresh UUIDv7: unique, and ordered by time of creation to the millisecond.
