@@ -260,16 +260,16 @@ func samples(t testing.TB) map[string][]byte {
 	m := gradient(31, 17)
 	still := webpOf(t, m)
 	return map[string][]byte{
-		"a.jpg":         withSegments(jpegOf(t, m), "\xe1Exif\x00\x00"+exif(6)),
-		"cmyk.jpg":      readFile(t, "cmyk.jpg"),
-		"prog.jpg":      readFile(t, "progressive.jpg"),
-		"a.png":         withChunks(pngOf(t, m), iccp(t, profileOf("Adobe RGB", adobeRGB(), gamma(2.2)))),
-		"alpha.png":     pngOf(t, uniform(31, 17, color.NRGBA{10, 20, 30, 40})),
-		"a.gif":         gifOf(t, 3),
-		"lossless.webp": still,
-		"alpha.webp":    readFile(t, "alpha.webp"),
-		"anim.webp":     riff(vp8x(0x02, 40, 30), "ANIM......", frameOf(still, 12, 4, 6, 31, 17), frameOf(still, 12, 0, 0, 31, 17)),
-		"a.bmp":         bmpOf(t, m),
-		"a.tiff":        tiffOf(t, m),
+		"a.jpg":          withSegments(jpegOf(t, m), "\xe1Exif\x00\x00"+exif(6)),
+		"cmyk_plain.jpg": readFile(t, "cmyk_plain.jpg"),
+		"prog.jpg":       readFile(t, "progressive.jpg"),
+		"a.png":          withChunks(pngOf(t, m), iccp(t, profileOf("Adobe RGB", adobeRGB(), gamma(2.2)))),
+		"alpha.png":      pngOf(t, uniform(31, 17, color.NRGBA{10, 20, 30, 40})),
+		"a.gif":          gifOf(t, 3),
+		"lossless.webp":  still,
+		"alpha.webp":     readFile(t, "alpha.webp"),
+		"anim.webp":      riff(vp8x(0x02, 40, 30), "ANIM......", frameOf(still, 12, 4, 6, 31, 17), frameOf(still, 12, 0, 0, 31, 17)),
+		"a.bmp":          bmpOf(t, m),
+		"a.tiff":         tiffOf(t, m),
 	}
 }
