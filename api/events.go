@@ -94,7 +94,7 @@ func (s *stream) event(id string, e wire.Event) error {
 	if id != "" {
 		fmt.Fprintf(&b, "id: %s\n", id)
 	}
-	fmt.Fprintf(&b, "event: %s\ndata: %s\n", e.Type, mustJSON(&e)) // which ends its line
+	fmt.Fprintf(&b, "event: %s\ndata: %s", e.Type, mustJSON(&e)) // which ends its line
 	return s.write(b.String() + "\n")
 }
 
