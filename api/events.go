@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -116,6 +117,19 @@ func (a *API) streaming(ctx context.Context) (done func(), err error) {
 	return func() { a.metrics.streams.Dec(); a.following.give() }, nil
 }
 
+// logStream says why a stream has ended before its time. Its client comes again, and goes on where it
+// was. One that has left, or whose key is over, is nothing to worry about.
+func (a *API) logStream(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, errStopping) {
+		return
+	}
+	level := slog.LevelDebug
+	if f := failureOf(err); f.cause != nil {
+		level = slog.LevelWarn
+	}
+	a.log.LogAttrs(ctx, level, "stream of events broken off", slog.String("request_id", exchangeOf(ctx).id), slog.Any("err", err))
+}
+
 // jobEvents tells what happens to a job until it has ended.
 func (a *API) jobEvents(w http.ResponseWriter, r *http.Request) {
 	js, err := a.beginJobStream(r)
@@ -139,7 +153,7 @@ func (a *API) jobEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	js.news = a.follower.follow(r.Context(), js.who.tenant, js.mark)
 	defer js.news.close()
-	js.run(r.Context()) // an error is that the client has left, or the store is away: it comes again
+	a.logStream(r.Context(), js.run(r.Context()))
 }
 
 // jobStream is a stream of one job's events.
@@ -189,9 +203,9 @@ func (js *jobStream) look(ctx context.Context, id uuid.UUID) error {
 func (js *jobStream) over() bool { return js.mark.State.Ended() && js.sent >= js.mark.Events }
 
 // run tells until the job has ended, the client leaves or the server stops.
-func (js *jobStream) run(ctx context.Context) {
+func (js *jobStream) run(ctx context.Context) error {
 	if err := js.write(fmt.Sprintf("retry: %d\n\n", streamRetry.Milliseconds())); err != nil {
-		return
+		return err
 	}
 	beat := time.NewTicker(js.api.limits.StreamBeat)
 	defer beat.Stop()
@@ -199,17 +213,17 @@ func (js *jobStream) run(ctx context.Context) {
 	defer places.Stop()
 	for {
 		if err := js.tell(ctx); err != nil || js.over() {
-			return
+			return err
 		}
 		if err := js.tellPlace(ctx); err != nil {
-			return
+			return err
 		}
 		news, err := js.wait(ctx, js.news, places.C, beat)
 		if err == nil && news {
 			err = js.look(ctx, js.mark.ID)
 		}
 		if err != nil {
-			return
+			return err
 		}
 	}
 }
@@ -283,7 +297,7 @@ func (a *API) tenantEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	news := a.follower.follow(r.Context(), tenantOf(r.Context()), store.Mark{})
 	defer news.close()
-	s.runTenant(r.Context(), news, position) // an error is as above
+	a.logStream(r.Context(), s.runTenant(r.Context(), news, position))
 }
 
 // beginTenantStream finds where a stream of all jobs begins: where the client was, or now.
@@ -303,19 +317,19 @@ func (a *API) beginTenantStream(r *http.Request) (string, error) {
 }
 
 // runTenant tells what there is after a position, and what is news.
-func (s *stream) runTenant(ctx context.Context, news *subscription, position string) {
+func (s *stream) runTenant(ctx context.Context, news *subscription, position string) error {
 	if err := s.write(fmt.Sprintf("retry: %d\nid: %s\n\n", streamRetry.Milliseconds(), position)); err != nil {
-		return
+		return err
 	}
 	beat := time.NewTicker(s.api.limits.StreamBeat)
 	defer beat.Stop()
 	for {
 		var err error
 		if position, err = s.tellAll(ctx, news.of.tenant, position); err != nil {
-			return
+			return err
 		}
 		if _, err = s.wait(ctx, news, nil, beat); err != nil {
-			return
+			return err
 		}
 	}
 }

@@ -22,10 +22,11 @@ func (s *Store) DeleteFile(ctx context.Context, tenant jobs.Tenant, id uuid.UUID
 	const (
 		file  = `SELECT ` + fileColumns + ` FROM files f WHERE f.id = $1 AND f.tenant = $2 FOR UPDATE`
 		state = treeSQL + `
-			SELECT count(*), coalesce(bool_or(j.finished_at IS NULL), false)
+			SELECT coalesce(bool_or(j.finished_at IS NULL), false)
 				OR EXISTS (SELECT FROM jobs r JOIN jobs up ON up.id = r.parent_id WHERE r.file_id = $1 AND up.finished_at IS NULL)
 			FROM tree t JOIN jobs j ON j.id = t.id`
 		last = treeSQL + ` SELECT id FROM tree ORDER BY depth DESC, id LIMIT $2`
+		done = `SELECT NOT EXISTS (SELECT FROM files WHERE id = $1)` // it goes with the last job on it, whoever deletes that
 		lock = `SELECT id FROM jobs WHERE id = ANY ($1::uuid[]) AND finished_at IS NOT NULL ORDER BY id FOR UPDATE`
 	)
 	var deleted store.Deleted
@@ -35,9 +36,8 @@ func (s *Store) DeleteFile(ctx context.Context, tenant jobs.Tenant, id uuid.UUID
 		if err := tx.QueryRow(ctx, file, [16]byte(id), string(tenant)).Scan(scan.targets()...); err != nil {
 			return found(err)
 		}
-		var total int
 		var open bool
-		if err := tx.QueryRow(ctx, state, planned, [16]byte(id)).Scan(&total, &open); err != nil {
+		if err := tx.QueryRow(ctx, state, planned, [16]byte(id)).Scan(&open); err != nil {
 			return err
 		}
 		if open {
@@ -57,9 +57,9 @@ func (s *Store) DeleteFile(ctx context.Context, tenant jobs.Tenant, id uuid.UUID
 		if deleted.Freed, err = deleteJobs(ctx, tx, doomed); err != nil {
 			return err
 		}
-		deleted.Jobs, deleted.Done = len(doomed), len(doomed) == total
-		if !deleted.Done {
-			return nil
+		deleted.Jobs = len(doomed)
+		if err := tx.QueryRow(ctx, done, [16]byte(id)).Scan(&deleted.Done); err != nil || !deleted.Done {
+			return err
 		}
 		gone, _ := scan.get()
 		return note(ctx, tx, store.FileDeleted(&gone, by))
