@@ -47,8 +47,7 @@ func TestFeedGoesByNumbers(t *testing.T) {
 }
 
 // TestFeedWaitsForOpenTransactions: an event that is committed late is not passed by.
-// Not beside others: the feed waits for what is open in the whole server, and others
-// there fill large tables in one transaction.
+// Not beside others: the feed waits for what is open in the whole server.
 func TestFeedWaitsForOpenTransactions(t *testing.T) { //nolint:paralleltest // as said
 	url := fresh(t)
 	s := opened(t, postgres.Options{URL: url})
