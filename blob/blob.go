@@ -2,8 +2,8 @@
 // that are too large for a row of the store.
 //
 // A blob store knows nothing of files, jobs or tenants: it keeps objects under keys, and the store
-// decides which of them are wanted. Objects are written once, never changed, and deleted when no
-// row owns them any longer. The implementations are in packages of their own below this one, and
+// decides which of them are wanted. Objects are written once, whole or piece by piece, never changed
+// then, and deleted when no row owns them any longer. The implementations are in packages of their own below this one, and
 // all of them pass the suite in blobtest.
 //
 // The package imports nothing else of Leat.
@@ -21,8 +21,7 @@ import (
 // once, each honours its context, and each answers a Key that is not valid with ErrInvalidKey.
 //
 // Store is what every implementation can do. What only some can do is an interface of its own that
-// a caller asserts, as TempSweeper is. Resumable uploads are to come that way: a capability that
-// opens an object in the making, appends at an offset, makes durable what it has, and finishes.
+// a caller asserts, as TempSweeper and Appender are.
 type Store interface {
 	// Put reads content until io.EOF and keeps it under key, hashing it on the way. It returns nil
 	// only when the object is durable: it is whole after a crash of the machine at any later time.

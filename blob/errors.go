@@ -13,6 +13,8 @@ var (
 	ErrNoSpace = errors.New("blob: no space left")
 	// ErrForeign says that the blob store belongs to another store.
 	ErrForeign = errors.New("blob: belongs to another store")
+	// ErrBusy says that another call appends to the object.
+	ErrBusy = errors.New("blob: is being appended to")
 	// ErrInvalidKey says that a key is not a UUIDv7 in its canonical form.
 	ErrInvalidKey = errors.New("blob: invalid key")
 )

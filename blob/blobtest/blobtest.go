@@ -48,6 +48,18 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"Identity", testIdentity},
 		{"IdentitiesAtOnce", testIdentitiesAtOnce},
 		{"SweepTemp", testSweepTemp},
+		{"Append", appending(testAppend)},
+		{"AppendsOfManySizes", appending(testAppendsOfManySizes)},
+		{"AppendOfManyReaders", appending(testAppendOfManyReaders)},
+		{"AppendKeepsWhatCameBeforeAnError", appending(testAppendKeepsWhatCameBeforeAnError)},
+		{"AppendOfAPanickingReader", appending(testAppendOfAPanickingReader)},
+		{"AppendWritesOverWhatWasNotTold", appending(testAppendWritesOverWhatWasNotTold)},
+		{"AppendIsExclusive", appending(testAppendIsExclusive)},
+		{"AppendToNothing", appending(testAppendToNothing)},
+		{"AppendToAForeignState", appending(testAppendToAForeignState)},
+		{"AppendsAtOnce", appending(testAppendsAtOnce)},
+		{"DeleteBesideAnAppend", appending(testDeleteBesideAnAppend)},
+		{"SealOfNothing", appending(testSealOfNothing)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

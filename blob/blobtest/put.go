@@ -32,12 +32,6 @@ func testRoundTrip(t *testing.T, store blob.Store) {
 			}
 		})
 	}
-	readers := map[string]func(io.Reader) io.Reader{
-		"one byte at a time":      iotest.OneByteReader,
-		"half of what is wanted":  iotest.HalfReader,
-		"io.EOF with the last":    iotest.DataErrReader,
-		"nothing every other way": func(r io.Reader) io.Reader { return &stutter{r: r} },
-	}
 	for name, wrap := range readers {
 		t.Run(name, func(t *testing.T) {
 			key, content := blob.NewKey(), Content(99, 300<<10)
@@ -48,6 +42,14 @@ func testRoundTrip(t *testing.T, store blob.Store) {
 		})
 	}
 	checkNoLeftovers(t, store)
+}
+
+// readers are ways in which content may come.
+var readers = map[string]func(io.Reader) io.Reader{
+	"one byte at a time":      iotest.OneByteReader,
+	"half of what is wanted":  iotest.HalfReader,
+	"io.EOF with the last":    iotest.DataErrReader,
+	"nothing every other way": func(r io.Reader) io.Reader { return &stutter{r: r} },
 }
 
 // stutter gives nothing, without an error, every other time.

@@ -161,6 +161,10 @@ func callAll(ctx context.Context, store blob.Store, key blob.Key) map[string]err
 	_, errs["Put"] = store.Put(ctx, key, bytes.NewReader(nil))
 	_, errs["Open"] = store.Open(ctx, key)
 	_, errs["Stat"] = store.Stat(ctx, key)
+	if appender, ok := store.(blob.Appender); ok {
+		_, errs["Append"] = appender.Append(ctx, key, blob.Progress{}, bytes.NewReader(nil), nil)
+		_, errs["Seal"] = appender.Seal(ctx, key, blob.Progress{})
+	}
 	return errs
 }
 

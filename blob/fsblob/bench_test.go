@@ -76,6 +76,65 @@ func BenchmarkPut1GiB(b *testing.B) {
 	b.ReportMetric(put.Seconds()/dd.Seconds(), "put/dd")
 }
 
+// BenchmarkAppend1GiB compares an Append of 1 GiB that saves, and one for each 8 MiB of it, with a Put of
+// as much, one after the other.
+func BenchmarkAppend1GiB(b *testing.B) {
+	const size, piece = 1 << 30, 8 << 20
+	store, err := fsblob.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	block := make([]byte, piece)
+	if _, err := rand.Read(block); err != nil {
+		b.Fatal(err)
+	}
+	// appended appends it in parts of so many bytes, and seals it.
+	appended := func(key blob.Key, part int64) error {
+		var at blob.Progress
+		for at.Size < size {
+			var err error
+			content := &repeated{block: block, size: part}
+			if at, err = store.Append(b.Context(), key, at, content, func(blob.Progress) error { return nil }); err != nil {
+				return err
+			}
+		}
+		_, err := store.Seal(b.Context(), key, at)
+		return err
+	}
+	ways := []struct {
+		name string
+		keep func(key blob.Key) error
+		took time.Duration
+	}{
+		{name: "put", keep: func(key blob.Key) error {
+			_, err := store.Put(b.Context(), key, &repeated{block: block, size: size})
+			return err
+		}},
+		{name: "append", keep: func(key blob.Key) error { return appended(key, size) }},
+		{name: "pieces", keep: func(key blob.Key) error { return appended(key, piece) }},
+	}
+	for b.Loop() {
+		for i := range ways {
+			key := blob.NewKey()
+			start := time.Now()
+			if err := ways[i].keep(key); err != nil {
+				b.Fatal(err)
+			}
+			ways[i].took += time.Since(start)
+			if err := store.Delete(b.Context(), key); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for _, way := range ways {
+		b.ReportMetric(way.took.Seconds()/float64(b.N), "s/"+way.name)
+	}
+	for _, way := range ways[1:] {
+		b.ReportMetric(way.took.Seconds()/ways[0].took.Seconds(), way.name+"/put")
+	}
+}
+
 // BenchmarkPut64KiB is many Puts at once, each durable when it returns.
 func BenchmarkPut64KiB(b *testing.B) {
 	store, err := fsblob.Open(b.TempDir())

@@ -72,6 +72,22 @@ func (d *disk) Create(name string) (File, error) {
 	return diskFile{f}, nil
 }
 
+func (d *disk) Edit(name string, fresh bool) (File, error) {
+	flags := os.O_WRONLY
+	if fresh {
+		flags |= os.O_CREATE
+	}
+	f, err := d.root.OpenFile(name, flags, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	file, err := lock(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return file, nil
+}
+
 func (d *disk) Open(name string) (blob.Object, error) {
 	f, err := d.root.Open(name)
 	if err != nil {
@@ -134,6 +150,8 @@ func (d *disk) linkMove(oldname, newname string) error {
 type diskFile struct{ f *os.File }
 
 func (f diskFile) WriteAt(p []byte, off int64) (int, error) { return f.f.WriteAt(p, off) }
+
+func (f diskFile) Truncate(size int64) error { return f.f.Truncate(size) }
 
 func (f diskFile) Close() error { return f.f.Close() }
 

@@ -18,5 +18,11 @@ const (
 	WritebackEvery = writebackEvery
 )
 
+// How often an Append saves: after so many bytes and so long.
+const (
+	SaveBytes = saveBytes
+	SaveEvery = saveEvery
+)
+
 // MaxRings is how many Puts can hash beside their writing.
 const MaxRings = maxRings

@@ -57,13 +57,13 @@ func (f *folders) ensure(key blob.Key) ([]string, error) {
 	return []string{leaf, top, objectsDir}, nil
 }
 
-// place moves the file temp to the place of key, and gives the folders that are to be synced.
-func (f *folders) place(temp string, key blob.Key) ([]string, error) {
+// place has put give the object under key its name, and gives the folders that are to be synced.
+func (f *folders) place(key blob.Key, put func(path string) error) ([]string, error) {
 	dirs, err := f.ensure(key)
 	if err != nil {
 		return nil, err
 	}
-	err = f.fs.Move(temp, pathOf(key))
+	err = put(pathOf(key))
 	if !errors.Is(err, fs.ErrNotExist) {
 		return dirs, err
 	}
@@ -72,7 +72,7 @@ func (f *folders) place(temp string, key blob.Key) ([]string, error) {
 	if dirs, err = f.ensure(key); err != nil {
 		return nil, err
 	}
-	return dirs, f.fs.Move(temp, pathOf(key))
+	return dirs, put(pathOf(key))
 }
 
 // sync makes the names in dirs durable that are in them now. When it fails, it may have failed for

@@ -1,6 +1,7 @@
 package fsblob
 
 import (
+	"errors"
 	"io/fs"
 
 	"github.com/leat-dev/leat/blob"
@@ -17,6 +18,9 @@ import (
 type FS interface {
 	// Create makes a new file for writing, or fails with fs.ErrExist.
 	Create(name string) (File, error)
+	// Edit opens a file for writing at any place, made if fresh says so and there is none, and locks it:
+	// until it is closed, or the process ends, another Edit fails with ErrLocked.
+	Edit(name string, fresh bool) (File, error)
 	// Open opens a file for reading.
 	Open(name string) (blob.Object, error)
 	// Stat tells of a file or folder.
@@ -38,13 +42,18 @@ type FS interface {
 	Close() error
 }
 
-// File is a file that is being written. One goroutine uses it.
+// ErrLocked is the error of an Edit of a file that is being edited elsewhere.
+var ErrLocked = errors.New("the file is locked")
+
+// File is a file that is being written. One goroutine uses it, but Sync may run beside the others.
 type File interface {
 	// WriteAt writes p at the offset off, as io.WriterAt says.
 	WriteAt(p []byte, off int64) (int, error)
 	// StartWriteback asks the system to begin writing n bytes from off to the disk, and does not
 	// wait for it. It is only advice: what goes wrong is told by Sync.
 	StartWriteback(off, n int64)
+	// Truncate cuts the file off at size, in bytes.
+	Truncate(size int64) error
 	// Sync makes the content and the length durable.
 	Sync() error
 	// Close ends the writing; an error means that the content may not be there.

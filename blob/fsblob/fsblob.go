@@ -3,7 +3,8 @@
 //
 // An object is written to a temporary file, which is synced and then moved to its place, and the
 // folders that changed are synced, before Put returns. So an object is either wholly there or not
-// there at all, whatever dies and whenever.
+// there at all, whatever dies and whenever. One that comes in pieces grows at its place, locked while
+// it does, and what its maker is told of has been synced.
 //
 // The package is written over FS, the few file calls that it makes, so that tests can replace the
 // disk by one that fails (see package faultfs). It imports package blob and nothing else of Leat.
@@ -19,7 +20,7 @@ import (
 	"github.com/leat-dev/leat/blob"
 )
 
-// Store is a blob.Store and a blob.TempSweeper in a folder. Several Stores, of one process or of
+// Store is a blob.Appender and a blob.TempSweeper in a folder. Several Stores, of one process or of
 // many, may use the same folder.
 type Store struct {
 	fs      FS
@@ -30,6 +31,7 @@ type Store struct {
 var (
 	_ blob.Store       = (*Store)(nil)
 	_ blob.TempSweeper = (*Store)(nil)
+	_ blob.Appender    = (*Store)(nil)
 )
 
 // Open opens the blob store in the folder dir, which it makes if there is none. The caller closes
@@ -121,6 +123,8 @@ func writeError(err error) error {
 		return fmt.Errorf("%w: %w", blob.ErrNoSpace, err)
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w: %w", blob.ErrExist, err)
+	case errors.Is(err, ErrLocked):
+		return fmt.Errorf("%w: %w", blob.ErrBusy, err)
 	default:
 		return err
 	}

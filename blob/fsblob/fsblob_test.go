@@ -21,7 +21,12 @@ import (
 	"github.com/leat-dev/leat/blob/fsblob/faultfs"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(appendIn); dir != "" {
+		appendStdin(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func open(t *testing.T, dir string) *fsblob.Store {
 	t.Helper()

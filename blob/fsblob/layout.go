@@ -5,8 +5,8 @@ import "github.com/leat-dev/leat/blob"
 // What lies in the folder:
 //
 //	identity                                          the id of the store that owns it
-//	objects/0198/a3f/0198a3f2-7c1e-7abc-8def-0123…    an object
-//	tmp/0198a3f2-7c1e-7abc-8def-0123….<random>        an object in the making
+//	objects/0198/a3f/0198a3f2-7c1e-7abc-8def-0123…    an object, or what there is of one that comes in pieces
+//	tmp/0198a3f2-7c1e-7abc-8def-0123….<random>        what there is of one that a Put is making
 //
 // An object's folders are the first 4 and the next 3 hexadecimal digits of its key, which for a
 // UUIDv7 are the leading 28 of its 48 bits of time in milliseconds. So one folder holds the objects

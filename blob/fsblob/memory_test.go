@@ -1,6 +1,7 @@
 package fsblob_test
 
 import (
+	"io"
 	"runtime"
 	"testing"
 
@@ -12,20 +13,35 @@ import (
 // It is not parallel, since it counts what the process allocates.
 func TestP6PutMemoryDoesNotGrow(t *testing.T) { //nolint:paralleltest // see above
 	store := open(t, t.TempDir())
-	allocated := func(size int64) uint64 {
+	checkAllocated(t, func(content io.Reader) error {
+		_, err := store.Put(t.Context(), blob.NewKey(), content)
+		return err
+	})
+}
+
+// TestP6AppendMemoryDoesNotGrow is the same for an Append that saves.
+func TestP6AppendMemoryDoesNotGrow(t *testing.T) { //nolint:paralleltest // as above
+	store := open(t, t.TempDir())
+	checkAllocated(t, func(content io.Reader) error {
+		saved := func(blob.Progress) error { return nil }
+		_, err := store.Append(t.Context(), blob.NewKey(), blob.Progress{}, content, saved)
+		return err
+	})
+}
+
+func checkAllocated(t *testing.T, keep func(content io.Reader) error) {
+	t.Helper()
+	const limit = 3 << 20 // the ring is 2 MiB
+	for _, size := range []int64{1 << 20, 100 << 20} {
 		content := &repeated{block: blobtest.Content(1, 1<<20), size: size}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		if _, err := store.Put(t.Context(), blob.NewKey(), content); err != nil {
+		if err := keep(content); err != nil {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)
-		return after.TotalAlloc - before.TotalAlloc
-	}
-	const limit = 3 << 20 // the ring is 2 MiB
-	for _, size := range []int64{1 << 20, 100 << 20} {
-		if got := allocated(size); got > limit {
-			t.Errorf("a Put of %d bytes allocated %d, more than %d", size, got, limit)
+		if got := after.TotalAlloc - before.TotalAlloc; got > limit {
+			t.Errorf("%d bytes allocated %d, more than %d", size, got, limit)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package fsblob
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ func (s *Store) put(ctx context.Context, key blob.Key, content io.Reader) (info 
 		return blob.Info{}, err
 	}
 	// From here on ctx is not asked: the object is about to be there, and would stay if it ended.
-	dirs, err := s.folders.place(temp.name, key)
+	dirs, err := s.folders.place(key, func(path string) error { return s.fs.Move(temp.name, path) })
 	if err != nil {
 		return blob.Info{}, writeError(err)
 	}
@@ -55,29 +56,32 @@ func (s *Store) put(ctx context.Context, key blob.Key, content io.Reader) (info 
 
 // stream copies content to temp until io.EOF, and gives its SHA-256.
 func (s *Store) stream(ctx context.Context, temp *tempFile, content io.Reader) ([32]byte, error) {
-	to := newSink(s.buffers, temp)
+	sum := sha256.New()
+	to := newSink(s.buffers, sum, temp)
 	defer to.close()
 	for {
 		buf, err := to.buffer()
 		if err != nil {
 			return [32]byte{}, err
 		}
-		n, end, err := fill(ctx, content, buf)
+		n, end, err := fill(ctx, content, buf, nil)
 		if err != nil {
 			return [32]byte{}, fmt.Errorf("read the content: %w", err)
 		}
-		if err := to.write(buf[:n]); err != nil {
+		if err := to.write(buf[:n], false); err != nil {
 			return [32]byte{}, err
 		}
 		if end {
-			return to.sum()
+			err := to.wait()
+			return [32]byte(sum.Sum(nil)), err
 		}
 	}
 }
 
 // fill reads into buf until it is full or r is at its end. Only a bare io.EOF is the end, and
-// io.ErrUnexpectedEOF, which io.ReadFull would mix up with it, says that a body broke off.
-func fill(ctx context.Context, r io.Reader, buf []byte) (n int, end bool, err error) {
+// io.ErrUnexpectedEOF, which io.ReadFull would mix up with it, says that a body broke off. It gives what
+// came so far when enough says so; nil never does.
+func fill(ctx context.Context, r io.Reader, buf []byte, enough func() bool) (n int, end bool, err error) {
 	const maxEmpty = 100 // reads in a row that give nothing, as in package bufio
 	for empty := 0; n < len(buf); {
 		if err := context.Cause(ctx); err != nil {
@@ -92,7 +96,9 @@ func fill(ctx context.Context, r io.Reader, buf []byte) (n int, end bool, err er
 			return n, false, err
 		}
 		if m > 0 {
-			empty = 0
+			if empty = 0; enough != nil && enough() {
+				return n, false, nil
+			}
 		} else if empty++; empty == maxEmpty {
 			return n, false, io.ErrNoProgress
 		}
@@ -108,6 +114,7 @@ type tempFile struct {
 	name  string
 	size  int64 // bytes written
 	begun int64 // bytes whose way to the disk was begun
+	every int64 // how many of these at a time
 
 	closed bool
 	moved  bool // has its place, under another name
@@ -124,7 +131,7 @@ func (s *Store) createTemp(prefix string) (*tempFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a temporary file: %w", writeError(err))
 	}
-	return &tempFile{fs: s.fs, file: file, name: name}, nil
+	return &tempFile{fs: s.fs, file: file, name: name, every: writebackEvery}, nil
 }
 
 func (t *tempFile) write(p []byte) error {
@@ -136,7 +143,7 @@ func (t *tempFile) write(p []byte) error {
 	if err != nil {
 		return fmt.Errorf("write: %w", writeError(err))
 	}
-	if t.size-t.begun >= writebackEvery {
+	if t.size-t.begun >= t.every {
 		t.file.StartWriteback(t.begun, t.size-t.begun)
 		t.begun = t.size
 	}

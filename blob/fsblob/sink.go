@@ -1,9 +1,10 @@
 package fsblob
 
 import (
-	"crypto/sha256"
 	"hash"
 	"sync"
+
+	"github.com/leat-dev/leat/blob"
 )
 
 // A Put begins with one small buffer, and needs no more when the content fits. When it does not,
@@ -36,26 +37,27 @@ func take(pool *sync.Pool, size int) *[]byte {
 	return &b
 }
 
-// sink hashes and writes what one Put reads, and lends it the buffers for that: buffer and write
-// are called in turn, then sum, and close in any case.
+// sink hashes and writes what one Put or Append reads, and lends it the buffers for that: buffer and
+// write are called in turn, then wait, and close in any case.
 type sink struct {
 	pool  *buffers
 	hash  hash.Hash
 	temp  *tempFile
+	saver *saver // of an Append
 	small *[]byte
 	ring  *ring // nil until the content has proved large
 	calls int   // of buffer
 }
 
-func newSink(pool *buffers, temp *tempFile) *sink {
-	return &sink{pool: pool, hash: sha256.New(), temp: temp, small: take(&pool.small, smallBuffer)}
+func newSink(pool *buffers, sum hash.Hash, temp *tempFile) *sink {
+	return &sink{pool: pool, hash: sum, temp: temp, small: take(&pool.small, smallBuffer)}
 }
 
 // buffer gives the buffer to fill next, which is the caller's until it gives it to write. Its error
 // is that of an earlier write.
 func (s *sink) buffer() ([]byte, error) {
 	if s.calls++; s.calls == 2 {
-		s.ring = newRing(s.pool, s.hash, s.temp)
+		s.ring = newRing(s)
 	}
 	if s.ring == nil {
 		return *s.small, nil
@@ -63,23 +65,49 @@ func (s *sink) buffer() ([]byte, error) {
 	return s.ring.next()
 }
 
-// write takes the last buffer, or its beginning.
-func (s *sink) write(p []byte) error {
-	if s.ring == nil {
-		s.hash.Write(p)
-		return s.temp.write(p)
+// write takes the last buffer, or its beginning, and has all saved until then if that is wanted.
+func (s *sink) write(p []byte, save bool) error {
+	part := part{buf: p, save: save}
+	if s.ring != nil {
+		s.ring.filled <- part
+		return nil
 	}
-	s.ring.filled <- p
+	s.add(&part)
+	return s.put(part)
+}
+
+// part is what is hashed and written at a time.
+type part struct {
+	buf   []byte
+	save  bool
+	state []byte // of the hash behind it, if it is to be saved
+}
+
+// add hashes a part.
+func (s *sink) add(p *part) {
+	s.hash.Write(p.buf)
+	if p.save {
+		p.state = stateOf(s.hash)
+	}
+}
+
+// put writes a part that was hashed.
+func (s *sink) put(p part) error {
+	if err := s.temp.write(p.buf); err != nil {
+		return err
+	}
+	if p.save {
+		s.saver.save(blob.Progress{Size: s.temp.size, State: p.state})
+	}
 	return nil
 }
 
-// sum waits until all is written, and gives the hash of it.
-func (s *sink) sum() (sum [32]byte, err error) {
-	if s.ring != nil {
-		err = s.ring.wait()
+// wait waits until all is written, after which the hash is that of all.
+func (s *sink) wait() error {
+	if s.ring == nil {
+		return nil
 	}
-	s.hash.Sum(sum[:0])
-	return sum, err
+	return s.ring.wait()
 }
 
 // close waits for what is under way, and gives the buffers back.
@@ -95,8 +123,8 @@ func (s *sink) close() {
 type ring struct {
 	pool   *buffers
 	lent   []*[]byte
-	filled chan []byte // to be hashed
-	hashed chan []byte // to be written
+	filled chan part // to be hashed
+	hashed chan part // to be written
 	free   chan written
 	end    sync.Once
 	done   chan struct{}
@@ -110,23 +138,23 @@ type written struct {
 }
 
 // newRing gives a ring, or nil when all are in use.
-func newRing(pool *buffers, hash hash.Hash, temp *tempFile) *ring {
+func newRing(s *sink) *ring {
 	select {
-	case pool.rings <- struct{}{}:
+	case s.pool.rings <- struct{}{}:
 	default:
 		return nil
 	}
 	r := &ring{
-		pool:   pool,
-		filled: make(chan []byte, ringSize),
-		hashed: make(chan []byte, ringSize),
+		pool:   s.pool,
+		filled: make(chan part, ringSize),
+		hashed: make(chan part, ringSize),
 		free:   make(chan written, ringSize),
 		done:   make(chan struct{}),
 	}
 	go func() {
 		defer close(r.hashed)
 		for p := range r.filled {
-			hash.Write(p)
+			s.add(&p)
 			r.hashed <- p
 		}
 	}()
@@ -134,9 +162,9 @@ func newRing(pool *buffers, hash hash.Hash, temp *tempFile) *ring {
 		defer close(r.done)
 		for p := range r.hashed {
 			if r.err == nil {
-				r.err = temp.write(p)
+				r.err = s.put(p)
 			}
-			r.free <- written{p[:largeBuffer], r.err}
+			r.free <- written{p.buf[:largeBuffer], r.err}
 		}
 	}()
 	return r

@@ -22,18 +22,20 @@ type Kind string
 
 // The kinds of operations, one for each method of fsblob.FS and of what it opens.
 const (
-	Create  Kind = "create"
-	Write   Kind = "write"
-	Sync    Kind = "sync"
-	Close   Kind = "close" // of a file that was written
-	Open    Kind = "open"
-	Read    Kind = "read"
-	Stat    Kind = "stat"
-	Mkdir   Kind = "mkdir"
-	Move    Kind = "move"
-	Remove  Kind = "remove"
-	Names   Kind = "names"
-	SyncDir Kind = "syncdir"
+	Create   Kind = "create"
+	Edit     Kind = "edit"
+	Write    Kind = "write"
+	Truncate Kind = "truncate"
+	Sync     Kind = "sync"
+	Close    Kind = "close" // of a file that was written
+	Open     Kind = "open"
+	Read     Kind = "read"
+	Stat     Kind = "stat"
+	Mkdir    Kind = "mkdir"
+	Move     Kind = "move"
+	Remove   Kind = "remove"
+	Names    Kind = "names"
+	SyncDir  Kind = "syncdir"
 )
 
 // Op is an operation that is about to be done.

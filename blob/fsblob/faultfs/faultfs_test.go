@@ -48,6 +48,20 @@ func read(t *testing.T, disk *faultfs.FS, name string) string {
 	return string(content)
 }
 
+// cutOff makes a file durably, and cuts it off.
+func cutOff(t *testing.T, disk *faultfs.FS, sync bool) {
+	t.Helper()
+	write(t, disk, "a", "content", true)
+	must(t, disk.SyncDir("."))
+	file, err := disk.Edit("a", false)
+	must(t, err)
+	must(t, file.Truncate(3))
+	if sync {
+		must(t, file.Sync())
+	}
+	must(t, file.Close())
+}
+
 func TestCrashDropsWhatWasNotSynced(t *testing.T) {
 	t.Parallel()
 	all := func() bool { return true }
@@ -111,6 +125,19 @@ func TestCrashDropsWhatWasNotSynced(t *testing.T) {
 				must(t, disk.SyncDir("."))
 			},
 			want: map[string]string{"dir/a": "content"},
+		},
+		"cut off not synced": {
+			do:   func(t *testing.T, disk *faultfs.FS) { cutOff(t, disk, false) },
+			want: map[string]string{"a": "content"},
+		},
+		"cut off not synced, all kept": {
+			do:   func(t *testing.T, disk *faultfs.FS) { cutOff(t, disk, false) },
+			keep: all,
+			want: map[string]string{"a": "con"},
+		},
+		"cut off synced": {
+			do:   func(t *testing.T, disk *faultfs.FS) { cutOff(t, disk, true) },
+			want: map[string]string{"a": "con"},
 		},
 		"second sync after one that failed": {
 			do: func(t *testing.T, disk *faultfs.FS) {

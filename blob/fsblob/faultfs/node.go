@@ -16,6 +16,7 @@ type node struct {
 	names, safeNames map[string]*node // of a folder; nil for a file
 	data, safeData   []byte           // of a file
 	broken           bool             // a sync of the file has failed
+	locked           bool             // the file is being edited
 	modified         time.Time
 }
 
@@ -112,15 +113,15 @@ func (n *node) crash(keep func() bool) {
 
 func (n *node) crashFile(keep func() bool) {
 	left := bytes.Clone(n.safeData)
-	if len(n.data) > len(left) && keep() {
-		left = append(left, make([]byte, len(n.data)-len(left))...)
+	if len(n.data) != len(left) && keep() {
+		left = append(left, make([]byte, max(0, len(n.data)-len(left)))...)[:len(n.data)]
 	}
 	for off := 0; off < len(left); off += pageSize {
 		if end := min(off+pageSize, len(left)); keep() {
-			copy(left[off:end], n.data[off:])
+			copy(left[off:end], n.data[min(off, len(n.data)):])
 		}
 	}
-	n.data, n.safeData, n.broken = left, bytes.Clone(left), false
+	n.data, n.safeData, n.broken, n.locked = left, bytes.Clone(left), false, false
 }
 
 func sortedNames(sets ...map[string]*node) []string {

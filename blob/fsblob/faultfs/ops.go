@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"path"
@@ -25,6 +26,31 @@ func (f *FS) Create(name string) (fsblob.File, error) {
 	err := f.onPath(Create, name, func() error {
 		opened.boot = f.boots
 		return f.root.add(name, opened.node)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
+}
+
+// Edit opens a file for writing, and locks it. A crash ends the lock.
+func (f *FS) Edit(name string, fresh bool) (fsblob.File, error) {
+	opened := &file{fs: f, name: name, locks: true}
+	err := f.onPath(Edit, name, func() error {
+		opened.boot = f.boots
+		found, err := f.root.find(name)
+		if errors.Is(err, syscall.ENOENT) && fresh {
+			found = &node{modified: time.Now()}
+			err = f.root.add(name, found)
+		}
+		switch {
+		case err != nil:
+			return err
+		case found.locked:
+			return fsblob.ErrLocked
+		}
+		found.locked, opened.node = true, found
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -148,6 +174,8 @@ type file struct {
 	name string
 	boot int // in which it was opened
 	node *node
+
+	locks bool // it holds the node's lock
 }
 
 func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
@@ -160,6 +188,15 @@ func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
 		return nil
 	})
 	return n, err
+}
+
+func (f *file) Truncate(size int64) error {
+	return f.fs.do(Truncate, f.name, f.boot, func(bool) error {
+		if size < int64(len(f.node.data)) {
+			f.node.data = f.node.data[:size:size]
+		}
+		return nil
+	})
 }
 
 func (f *file) StartWriteback(_, _ int64) {}
@@ -181,6 +218,11 @@ func (f *file) Sync() error {
 }
 
 func (f *file) Close() error {
+	if f.locks { // which ends even if the rest fails
+		f.fs.mu.Lock()
+		f.node.locked = f.node.locked && f.boot != f.fs.boots
+		f.fs.mu.Unlock()
+	}
 	return f.fs.do(Close, f.name, f.boot, func(bool) error { return nil })
 }
 
