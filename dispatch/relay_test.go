@@ -120,7 +120,7 @@ func TestRelayKeepsRedisWithinTheWindow(t *testing.T) {
 		b, r := &backlog{heads: deliveries("a", 5000)}, newRedis()
 		b.workers = []store.Worker{{WorkerStatus: store.WorkerStatus{ID: uuid.New(), Slots: 200, Queues: []string{"a", "b"}}}}
 		defer relay(t, b, r)()
-		settle(time.Minute)
+		settle(10 * time.Second)
 		if got := len(r.tasks); got != 200*dispatch.SlotFactor {
 			t.Fatalf("%d jobs in Redis, want %d for 200 slots", got, 200*dispatch.SlotFactor)
 		}
@@ -192,7 +192,7 @@ func TestRelayPublishesRoomOnlyWhenNothingWaitsBehindTheWindow(t *testing.T) {
 		}
 		b.mu.Unlock()
 		before := b.publishes
-		settle(time.Minute)
+		settle(10 * time.Second)
 		if b.publishes != before {
 			t.Errorf("published %d times while nothing changed", b.publishes-before)
 		}

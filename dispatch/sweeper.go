@@ -26,13 +26,14 @@ type Retention struct {
 	Rollups   time.Duration
 	Decisions time.Duration // on scaling
 	Audit     time.Duration
+	Transfers time.Duration // after they were last touched, finished or not
 }
 
-// DefaultRetention keeps ended jobs for 30 days, roll-ups for 14, decisions for 7, and the audit for a
-// year.
+// DefaultRetention keeps ended jobs for 30 days, roll-ups for 14, decisions for 7, the audit for a year,
+// and transfers for two days.
 func DefaultRetention() Retention {
 	const day = 24 * time.Hour
-	return Retention{Jobs: 30 * day, Rollups: 14 * day, Decisions: 7 * day, Audit: 365 * day}
+	return Retention{Jobs: 30 * day, Rollups: 14 * day, Decisions: 7 * day, Audit: 365 * day, Transfers: 2 * day}
 }
 
 // Ledger is the store as a sweeper sees it.
@@ -73,17 +74,16 @@ func (s *Sweeper) Sweep(ctx context.Context, now time.Time) error {
 	return errors.Join(s.pruneRows(ctx), s.dropHolds(ctx), s.sweepOrphans(ctx, now))
 }
 
-// pruneRows deletes ended jobs, with the objects that only they had, old roll-ups and old decisions.
+// pruneRows deletes ended jobs and transfers, with the objects that only they had, old roll-ups and old
+// decisions.
 func (s *Sweeper) pruneRows(ctx context.Context) error {
 	return errors.Join(
-		prune(ctx, "jobs", s.retention.Jobs, func(ctx context.Context, age time.Duration, limit int) (int, error) {
+		prune(ctx, "jobs", s.retention.Jobs, s.unlinking(func(ctx context.Context, age time.Duration, limit int) (int, []uuid.UUID, error) {
 			n, freed, err := s.store.PruneJobs(ctx, age, limit)
-			if err != nil {
-				return 0, err
-			}
 			s.meter.pruned(n)
-			return n, s.unlink(ctx, freed)
-		}),
+			return n, freed, err
+		})),
+		prune(ctx, "transfers", s.retention.Transfers, s.unlinking(s.store.PruneTransfers)),
 		prune(ctx, "roll-ups", s.retention.Rollups, s.store.PruneRollups),
 		prune(ctx, "decisions", s.retention.Decisions, s.store.PruneDecisions),
 		prune(ctx, "keys of requests", store.KeepOnce, s.store.PruneOnces),
@@ -103,6 +103,19 @@ func prune(ctx context.Context, what string, age time.Duration, once func(ctx co
 		}
 		return n, nil
 	})
+}
+
+// unlinking is once, with the objects deleted whose rows it has.
+func (s *Sweeper) unlinking(
+	once func(ctx context.Context, age time.Duration, limit int) (int, []uuid.UUID, error),
+) func(ctx context.Context, age time.Duration, limit int) (int, error) {
+	return func(ctx context.Context, age time.Duration, limit int) (int, error) {
+		n, freed, err := once(ctx, age, limit)
+		if err != nil {
+			return 0, err
+		}
+		return n, s.unlink(ctx, freed)
+	}
 }
 
 // dropHolds deletes what runs wrote that ended without it.

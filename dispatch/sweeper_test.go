@@ -23,7 +23,8 @@ import (
 type ledger struct {
 	id     uuid.UUID
 	owned  map[uuid.UUID]bool
-	freed  [][]uuid.UUID // by pruning, batch for batch
+	freed  [][]uuid.UUID // by pruning jobs, batch for batch
+	given  [][]uuid.UUID // the same of transfers
 	holds  []uuid.UUID
 	pruned []time.Duration
 	old    map[string]int // rows of other tables that are too old
@@ -68,6 +69,16 @@ func (l *ledger) PruneAudit(_ context.Context, age time.Duration, limit int) (in
 
 func (l *ledger) PruneOnces(_ context.Context, age time.Duration, limit int) (int, error) {
 	return l.prune("onces", age, limit)
+}
+
+func (l *ledger) PruneTransfers(_ context.Context, age time.Duration, limit int) (int, []uuid.UUID, error) {
+	n, err := l.prune("transfers", age, limit)
+	if len(l.given) == 0 {
+		return n, nil, err
+	}
+	freed := l.given[0]
+	l.given = l.given[1:]
+	return n, freed, err
 }
 
 func (l *ledger) DropHolds(context.Context, time.Duration, int) ([]uuid.UUID, error) {
@@ -124,7 +135,8 @@ func left(t *testing.T, blobs blob.Store) []uuid.UUID {
 
 func sweep(t *testing.T, l *ledger, blobs blob.Store, now time.Time) error {
 	t.Helper()
-	return dispatch.NewSweeper(l, blobs, dispatch.Retention{Jobs: time.Hour}, time.Minute, quiet(), meter()).Sweep(t.Context(), now)
+	keep := dispatch.Retention{Jobs: time.Hour, Transfers: time.Hour}
+	return dispatch.NewSweeper(l, blobs, keep, time.Minute, quiet(), meter()).Sweep(t.Context(), now)
 }
 
 func TestSweeperRemovesOldObjectsWithoutARowAndNoOther(t *testing.T) {
@@ -163,14 +175,15 @@ func TestSweeperRefusesABlobStoreOfAnotherStore(t *testing.T) {
 func TestSweeperPrunesBatchForBatchAndUnlinksWhatWasFreed(t *testing.T) {
 	t.Parallel()
 	l := &ledger{id: uuid.New()}
-	blobs, keys := folder(t, l.id, 3)
+	blobs, keys := folder(t, l.id, 5)
 	l.freed = [][]uuid.UUID{keys[:1], keys[1:2]}
-	l.holds = keys[2:]
+	l.holds = keys[2:3]
+	l.old, l.given = map[string]int{"transfers": 501}, [][]uuid.UUID{keys[3:4], keys[4:]}
 	if err := sweep(t, l, blobs, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if len(l.pruned) != 3 {
-		t.Errorf("pruned %d times, want again after each full batch", len(l.pruned))
+	if len(l.pruned) != 3 || len(l.asked["transfers"]) != 2 {
+		t.Errorf("pruned jobs %d times and transfers %d, want again after each full batch", len(l.pruned), len(l.asked["transfers"]))
 	}
 	if got := left(t, blobs); len(got) != 0 {
 		t.Errorf("left %v, want the freed objects gone", got)
@@ -190,7 +203,7 @@ func TestSweeperPrunesEachTableByItsOwnAge(t *testing.T) {
 		t.Errorf("sweep: %v, want the error of the roll-ups", err)
 	}
 	const day = 24 * time.Hour
-	want := map[string][]time.Duration{"rollups": {14 * day}, "decisions": {7 * day, 7 * day, 7 * day}, "onces": {day}, "audit": {365 * day}}
+	want := map[string][]time.Duration{"rollups": {14 * day}, "decisions": {7 * day, 7 * day, 7 * day}, "onces": {day}, "audit": {365 * day}, "transfers": {2 * day}}
 	if diff := cmp.Diff(want, l.asked); diff != "" || l.old["decisions"] != 0 || !slices.Equal(l.pruned, []time.Duration{30 * day}) {
 		t.Errorf("jobs %v, and (-want +got):\n%s", l.pruned, diff)
 	}

@@ -69,11 +69,19 @@ func deliverOver(t *testing.T, url string) {
 			t.Errorf("queue %s: %+v", name, lengths[name])
 		}
 	}
-	start(t, s)
 	missing := map[queue.Delivery]bool{}
 	for _, d := range ds {
 		missing[d] = true
 	}
+	first, gone := ds[58], ds[31] // of the queue "q"
+	if err := conn.Arrange(t.Context(), "q", []queue.Delivery{first}, []queue.Delivery{gone}); err != nil {
+		t.Fatal(err)
+	}
+	delete(missing, gone)
+	if pending := depths(t, conn).Pending; pending != 19 {
+		t.Errorf("after one was taken out, %d of 20 wait", pending)
+	}
+	start(t, s)
 	for len(missing) > 0 {
 		delete(missing, receive(t, got, "the deliveries of all queues"))
 	}

@@ -49,6 +49,7 @@ const (
 	AuditKeyCreated  AuditAction = "key_created" // data: label, scopes, expires_at
 	AuditKeyRevoked  AuditAction = "key_revoked"
 	AuditFileDeleted AuditAction = "file_deleted" // data: size, sha256; a name could say what was to be forgotten
+	AuditTenantSet   AuditAction = "tenant_set"   // data: weight, and the limits that are not the server's
 )
 
 // KeyCreated is the entry of a key's making.
@@ -71,8 +72,20 @@ func FileDeleted(file *jobs.File, by Actor) AuditEntry {
 		map[string]any{"size": file.Size, "sha256": hex.EncodeToString(file.SHA256[:])})
 }
 
+// TenantSet is the entry of a tenant's settings.
+func TenantSet(settings *TenantSettings, by Actor) AuditEntry {
+	return newEntry(AuditTenantSet, settings.Tenant, string(settings.Tenant), by, struct {
+		Weight            int     `json:"weight"`
+		RequestsPerSecond float64 `json:"requests_per_second,omitempty"`
+		Burst             int     `json:"burst,omitempty"`
+		BytesPerDay       int64   `json:"bytes_per_day,omitempty"`
+		JobsWaiting       int     `json:"jobs_waiting,omitempty"`
+		FileBytes         int64   `json:"file_bytes,omitempty"`
+	}{settings.Weight, settings.RequestsPerSecond, settings.Burst, settings.BytesPerDay, settings.JobsWaiting, settings.FileBytes})
+}
+
 // newEntry makes an entry; the store's clock says when.
-func newEntry(action AuditAction, tenant jobs.Tenant, subject string, by Actor, data map[string]any) AuditEntry {
+func newEntry(action AuditAction, tenant jobs.Tenant, subject string, by Actor, data any) AuditEntry {
 	e := AuditEntry{ID: jobs.NewID(), Actor: by, Action: action, Tenant: tenant, Subject: subject}
 	if data != nil {
 		text, err := json.Marshal(data)

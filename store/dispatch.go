@@ -31,12 +31,38 @@ type Lease struct {
 // Delivery is jobs.Delivery.
 type Delivery = jobs.Delivery
 
+// Lane is what one tenant has waiting in one queue.
+type Lane struct {
+	Queue  string
+	Tenant jobs.Tenant
+}
+
+// LaneState is a lane as it stands.
+type LaneState struct {
+	Lane
+	Weight int  // the tenant's
+	Ready  bool // it has jobs that may run now
+}
+
+// Head is a job that may run now.
+type Head struct {
+	Delivery
+	Tenant jobs.Tenant
+	Kind   string
+}
+
 // Backlog is what dispatch reads and writes. System role.
 type Backlog interface {
-	// Heads returns, for every queue that is not paused, the first ready jobs, oldest first: at
-	// most windows[queue] of them, or window where the map has no entry. Queues are known from
-	// their first job on.
-	Heads(ctx context.Context, windows map[string]int, window int) ([]Delivery, error)
+	// Lanes returns, for every queue that is not paused, the tenants that have jobs waiting: by the
+	// store's order of their names from the one that follows after[queue], at most limit of them.
+	// Fewer than limit means: no more follow.
+	Lanes(ctx context.Context, after map[string]jobs.Tenant, limit int) ([]LaneState, error)
+	// Heads returns the first ready jobs of those lanes whose queues are not paused, at most as many
+	// as said of each: lane by lane, in no order of the lanes, oldest first.
+	Heads(ctx context.Context, limits map[Lane]int) ([]Head, error)
+	// Costs tells how long a run takes on average, by kind, of the jobs that have ended last, at most
+	// so many of them.
+	Costs(ctx context.Context, sample int) (map[string]time.Duration, error)
 	// Redeliver gives those of the deliveries that still wait at that generation the next one, and
 	// returns them as they now are. Fenced.
 	Redeliver(ctx context.Context, fence Lease, stuck []Delivery) ([]Delivery, error)
@@ -88,6 +114,9 @@ type Sweeper interface {
 	PruneAudit(ctx context.Context, age time.Duration, limit int) (int, error)
 	// PruneOnces deletes keys of requests older than age.
 	PruneOnces(ctx context.Context, age time.Duration, limit int) (int, error)
+	// PruneTransfers forgets transfers that nobody has touched for age, and returns how many, and the
+	// keys of the blobs of those that were not finished; their rows are gone.
+	PruneTransfers(ctx context.Context, age time.Duration, limit int) (n int, freed []uuid.UUID, err error)
 	// DropHolds deletes the rows of blobs that a run held which is over, and that nothing refers
 	// to, once they are older than age; it returns their keys.
 	DropHolds(ctx context.Context, age time.Duration, limit int) ([]uuid.UUID, error)

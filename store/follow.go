@@ -42,23 +42,33 @@ type Mark struct {
 // Place is where a job stands in its queue.
 type Place struct {
 	Queue   string
-	Ahead   Count // jobs of all tenants that come before it
+	Ahead   Count // jobs that come before it; see PlaceTenants
 	RunAt   time.Time
 	Due     bool          // its time has come
 	Paused  bool          // nothing is started
+	Running int           // of the queue, of all tenants
 	Rates   Rates         // of the queue
-	Service time.Duration // that a run of the queue takes on average; zero where not known
+	Service time.Duration // that a run of the queue took on average, of those that ended in the last minute; zero without one
 }
 
-// Estimate is when the job is likely to have ended, from now, if the queue goes on as it did in the last
-// minute: those ahead end at the queue's rate, then the job takes as long as the others. Not known
+// PlaceTenants bounds the tenants of a queue that Place counts. Before a job come those of its tenant that
+// were due earlier, and of each other tenant that has jobs ready as many as its weight lets begin meanwhile,
+// as dispatch shares queues: one more or less of each, if runs of all take alike.
+const PlaceTenants = 200
+
+// Estimate is when the job is likely to have ended, from now: those ahead end at the queue's rate, then
+// the job takes as long as others did. The rate is that of the last minute, or what those that run now
+// come to, whichever is more: the former is too low after a pause, or when workers have joined. Not known
 // (false) of a queue that is paused, or from which nothing has ended lately.
 func (p *Place) Estimate(now time.Time) (time.Duration, bool) {
-	ended := p.Rates.Succeeded + p.Rates.Failed + p.Rates.Cancelled + p.Rates.Retried
-	if p.Paused || ended <= 0 || p.Ahead.AtLeast {
+	rate := p.Rates.Succeeded + p.Rates.Failed + p.Rates.Cancelled + p.Rates.Retried
+	if p.Service > 0 {
+		rate = max(rate, float64(p.Running)/p.Service.Seconds())
+	}
+	if p.Paused || rate <= 0 || p.Ahead.AtLeast {
 		return 0, false
 	}
-	wait := time.Duration(float64(p.Ahead.N) / ended * float64(time.Second))
+	wait := time.Duration(float64(p.Ahead.N) / rate * float64(time.Second))
 	if !p.Due {
 		wait = max(wait, p.RunAt.Sub(now))
 	}

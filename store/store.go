@@ -14,6 +14,7 @@ type Store interface {
 	Feed
 	Scaler
 	Keys
+	Tenants
 	Audits
 
 	// Ping tells whether the store can answer now.

@@ -14,6 +14,8 @@ import (
 // tenant's things are not found.
 type Tenanted interface {
 	Uploads
+	Transfers
+	Admissions
 	Onces
 	JobReader
 	JobControl

@@ -132,6 +132,48 @@ func (r *uploadRows) insert(ctx context.Context, tx pgx.Tx, pairs []pair, writer
 	return now, taken, err
 }
 
+// soloParallel is how many uploads are accepted at once that share no statement with others. Each may wait
+// for another that has to do with the same, in a connection of the pool.
+const soloParallel = 4
+
+// acceptSolo runs fn in a transaction of its own, and gives it what accepts the uploads there.
+func (s *Store) acceptSolo(
+	ctx context.Context, what string, tenant jobs.Tenant, uploads []store.Upload,
+	fn func(ctx context.Context, tx pgx.Tx, accept func() ([]store.Accepted, error)) error,
+) error {
+	if stale(uploads) {
+		return store.ErrStale
+	}
+	var rows uploadRows
+	rows.add(uploads, string(tenant), uuid.Nil)
+	if err := s.knowQueues(ctx, rows.queues); err != nil {
+		return err
+	}
+	var writer int32
+	select {
+	case writer = <-s.soloWriters:
+		defer func() { s.soloWriters <- writer }()
+	case <-ctx.Done():
+		return translate(ctx, what, context.Cause(ctx))
+	}
+	return s.tx(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
+		return fn(ctx, tx, func() ([]store.Accepted, error) {
+			var pairs []pair
+			if len(rows.takers) > 0 {
+				var err error
+				if pairs, err = rows.findTwins(ctx, tx); err != nil {
+					return nil, err
+				}
+			}
+			now, taken, err := rows.insert(ctx, tx, pairs, writer)
+			if err != nil {
+				return nil, err
+			}
+			return accepted(uploads, now, taken), nil
+		})
+	})
+}
+
 func accepted(uploads []store.Upload, now time.Time, taken map[uuid.UUID]uuid.UUID) []store.Accepted {
 	all := make([]store.Accepted, len(uploads))
 	for i := range uploads {

@@ -26,7 +26,7 @@ import (
 // one of them from end to end.
 var big = map[string]bool{
 	"jobs": true, "files": true, "events": true, "attempts": true, "artifacts": true, "blobs": true, "rollups": true,
-	"scaling_decisions": true, "replica_hours": true,
+	"scaling_decisions": true, "replica_hours": true, "transfers": true,
 }
 
 // filling makes a store in the middle of its life: 200,000 jobs, most of them done.
@@ -38,6 +38,11 @@ INSERT INTO workers (id, label, version, slots, free, queues, kinds, runs, cordo
 INSERT INTO blobs (key, held_job, held_claim)
 	SELECT md5('blob' || n)::uuid, CASE WHEN n % 1000 = 0 THEN gen_random_uuid() END, CASE WHEN n % 1000 = 0 THEN gen_random_uuid() END
 	FROM generate_series(1, 20000) n;
+INSERT INTO blobs (key) SELECT md5('moving' || n)::uuid FROM generate_series(1, 20000) n;
+INSERT INTO transfers (id, tenant, blob_key, metadata, digests, partial, length, "offset", job_id, touched_at)
+	SELECT md5('transfer' || n)::uuid, 'default', CASE WHEN n % 10 = 0 THEN md5('moving' || n / 10)::uuid END, '', '', false, 100,
+		CASE WHEN n % 10 = 0 THEN 50 ELSE 100 END, CASE WHEN n % 10 <> 0 THEN md5('job' || n)::uuid END, now() - (200000 - n) * interval '1 second'
+	FROM generate_series(1, 200000) n;
 INSERT INTO files (id, tenant, name, size, sha256, media_type, claimed_type, content, blob_key)
 	SELECT md5('file' || n)::uuid, 'default', 'photo.jpg', 4, decode(md5(n::text) || md5(n::text), 'hex'), 'image/jpeg', '',
 		CASE WHEN n % 10 <> 0 THEN 'four'::bytea END, CASE WHEN n % 10 = 0 THEN md5('blob' || n / 10)::uuid END
@@ -58,6 +63,9 @@ INSERT INTO jobs (id, tenant, file_id, parent_id, kind, kind_version, queue, par
 			WHEN n % 100 = 4 THEN 'cancelled' WHEN n % 100 = 5 THEN 'retrying' WHEN n % 10 = 7 THEN 'pending' ELSE 'succeeded' END AS state
 		FROM generate_series(1, 200000) n
 	) n;
+INSERT INTO jobs (id, tenant, file_id, kind, kind_version, queue, params_hash, state, max_attempts, run_at)
+	SELECT md5('tenant job' || n)::uuid, chr(97 + n % 25), md5('file' || n)::uuid, 'inspect', 1, 'default', decode(md5(n::text) || md5(n::text), 'hex'), 'pending', 5,
+		now() - n * interval '1 second' FROM generate_series(1, 10000) n;
 INSERT INTO events (job_id, seq, tenant, type) SELECT md5('job' || n)::uuid, 1, 'default', 'accepted' FROM generate_series(1, 200000) n;
 INSERT INTO attempts (job_id, run, claim, worker_id, worker_label, started_at, outcome)
 	SELECT md5('job' || n)::uuid, 1, md5('old' || n)::uuid, gen_random_uuid(), 'pod', now(), 'succeeded' FROM generate_series(1, 200000) n WHERE n % 20 = 8;
@@ -121,6 +129,7 @@ func watch(tb testing.TB, options Options, params map[string]string) *watched {
 	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_level": "notice",
 		"auto_explain.log_format": "json", "auto_explain.log_analyze": "on", "auto_explain.log_buffers": "on", "auto_explain.log_timing": "off",
+		"auto_explain.log_nested_statements": "on", // those by which foreign keys are checked
 	})
 	maps.Copy(config.ConnConfig.RuntimeParams, params)
 	config.ConnConfig.OnNotice = w.notice
@@ -260,13 +269,25 @@ func (w *watched) calls(round int) []call {
 		})
 	})
 	add("hand back", func(ctx context.Context) error { return w.HandBack(ctx, job(first+27), 1, time.Second) })
-	list = append(list, call{name: "heads", most: 6000, serve: func(ctx context.Context) error { // of 1,000 jobs
-		heads, err := w.Heads(ctx, map[string]int{"low": 100}, 500)
-		if len(heads) != 1100 && round > 0 {
+	add("lanes", func(ctx context.Context) error {
+		lanes, err := w.Lanes(ctx, map[string]jobs.Tenant{"low": "c"}, 100)
+		if len(lanes) != 28 && round > 0 { // the default one has jobs in three queues, 25 tenants in one
+			return fmt.Errorf("%d lanes", len(lanes))
+		}
+		return err
+	})
+	list = append(list, call{name: "heads", most: 6000, serve: func(ctx context.Context) error { // of 1,110 jobs
+		limits := map[store.Lane]int{{Queue: "default", Tenant: tenant}: 500, {Queue: "critical", Tenant: tenant}: 500, {Queue: "low", Tenant: tenant}: 100}
+		for c := 'd'; c < 'i'; c++ {
+			limits[store.Lane{Queue: "default", Tenant: jobs.Tenant(c)}] = 2
+		}
+		heads, err := w.Heads(ctx, limits)
+		if len(heads) != 1110 && round > 0 {
 			return fmt.Errorf("%d heads", len(heads))
 		}
 		return err
 	}})
+	list = append(list, call{name: "costs", most: 10_000, serve: func(ctx context.Context) error { _, err := w.Costs(ctx, 1000); return err }})
 	add("redeliver", func(ctx context.Context) error {
 		_, err := w.Redeliver(ctx, lease, []store.Delivery{{JobID: job(first + 37), Generation: 1}})
 		return err
@@ -312,7 +333,19 @@ func (w *watched) calls(round int) []call {
 	})
 	add("attempts", func(ctx context.Context) error { return ignoreMissing(w.Attempts(ctx, tenant, job(first+1))) })
 	add("events", func(ctx context.Context) error { return ignoreMissing(w.Events(ctx, tenant, job(first+1), 0, 100)) })
+	// They count up to CountLimit of the rows, a block for each that was never vacuumed.
+	list = append(list, call{name: "ready", most: 125_000, serve: func(ctx context.Context) error { _, err := w.Ready(ctx, tenant); return err }})
+	list = append(list, call{name: "pressure", most: 125_000, serve: func(ctx context.Context) error { _, err := w.Pressure(ctx); return err }})
+	add("marks", func(ctx context.Context) error {
+		return ignoreMissing(w.Marks(ctx, tenant, []uuid.UUID{job(first), job(first + 1)}))
+	})
+	add("events of a tenant", func(ctx context.Context) error {
+		_, _, err := w.TenantEvents(ctx, tenant, fmt.Sprintf("%d.%s.0", 1<<40, uuid.Nil), 100)
+		return err
+	})
+	list = append(list, call{name: "place", most: 100_000, serve: func(ctx context.Context) error { return ignoreMissing(w.Place(ctx, tenant, job(199_997))) }})
 	list = append(list, call{name: "queues", most: 100_000, serve: func(ctx context.Context) error { _, err := w.Queues(ctx, tenant); return err }})
+	list = append(list, w.transferCalls()...)
 	list = append(list, w.scalingCalls()...)
 
 	filters := map[string]store.JobFilter{
@@ -337,6 +370,49 @@ func (w *watched) calls(round int) []call {
 			people("retry "+name, func(ctx context.Context) error { _, err := w.RetryJobs(ctx, tenant, filter, 2); return err })
 		}
 	}
+	return list
+}
+
+// transferCalls are what becomes of an upload that comes in several requests.
+func (w *watched) transferCalls() []call {
+	const most = 100
+	tenant := jobs.DefaultTenant
+	t := store.Transfer{ID: jobs.NewID(), BlobKey: uuid.New(), TransferProgress: store.TransferProgress{Length: 100}}
+	var list []call
+	add := func(name string, serve func(context.Context) error) {
+		list = append(list, call{name: name, most: most, serve: serve})
+	}
+	add("begin a transfer", func(ctx context.Context) (err error) {
+		t, err = w.BeginTransfer(ctx, tenant, t)
+		return err
+	})
+	add("transfer", func(ctx context.Context) error { _, err := w.Transfer(ctx, tenant, t.ID); return err })
+	add("claim a transfer", func(ctx context.Context) (err error) {
+		t, _, err = w.ClaimTransfer(ctx, tenant, t.ID, 0)
+		return err
+	})
+	add("claim it elsewhere", func(ctx context.Context) error { _, _, err := w.ClaimTransfer(ctx, tenant, t.ID, 7); return err })
+	add("advance a transfer", func(ctx context.Context) error {
+		_, err := w.AdvanceTransfer(ctx, tenant, t.ID, t.Epoch, store.TransferProgress{Length: 100, Offset: 50})
+		return err
+	})
+	add("finish a transfer", func(ctx context.Context) error {
+		u := plainUpload() // whose content is inline, so that the blob's row goes
+		u.File.ID, u.File.Size, u.File.Content = t.ID, 100, make([]byte, 100)
+		_, err := w.FinishTransfer(ctx, tenant, t.ID, t.Epoch, u, nil)
+		return err
+	})
+	add("drop a transfer", func(ctx context.Context) error {
+		begun, err := w.BeginTransfer(ctx, tenant, store.Transfer{ID: jobs.NewID(), BlobKey: uuid.New()})
+		if err == nil {
+			_, err = w.DropTransfer(ctx, tenant, begun.ID)
+		}
+		return err
+	})
+	list = append(list, call{name: "prune transfers", most: 1000, serve: func(ctx context.Context) error {
+		_, _, err := w.PruneTransfers(ctx, time.Hour, 20)
+		return err
+	}})
 	return list
 }
 

@@ -32,35 +32,69 @@ func (s *Store) Marks(ctx context.Context, tenant jobs.Tenant, ids []uuid.UUID) 
 	}, sql, string(tenant), wanted)
 }
 
-// placeSQL tells what comes before job $1 of tenant $2 in its queue, counted up to $3; rates are over $4
-// seconds.
+// placeSQL tells what comes before job $1 of tenant $2 in its queue, and how many run, each counted up to
+// $3; rates are over $4 seconds, and how long a run took is over what has ended since, too. From tenant to
+// tenant it steps along the index, as Lanes does, $5 steps at most; a job that is its tenant's first is
+// before the others' without a look at them.
 const placeSQL = `
-	SELECT j.queue, j.run_at, j.run_at <= now(), q.paused_at IS NOT NULL, ahead.n,
-		coalesce(r.succeeded, 0)::float8, coalesce(r.failed, 0)::float8, coalesce(r.cancelled, 0)::float8, coalesce(r.retried, 0)::float8, coalesce(r.busy, 0)::float8
-	FROM jobs j JOIN queues q ON q.name = j.queue
+	WITH RECURSIVE mine AS MATERIALIZED (
+		SELECT j.id, j.queue, j.run_at, coalesce(w.weight, 1) AS weight, (SELECT count(*) FROM (
+			SELECT FROM jobs b WHERE b.queue = j.queue AND b.tenant = j.tenant AND b.state IN ('pending', 'retrying')
+				AND (b.run_at, b.id) < (j.run_at, j.id) LIMIT $3
+		) b) AS n
+		FROM jobs j LEFT JOIN tenants w ON w.tenant = j.tenant
+		WHERE j.id = $1 AND j.tenant = $2 AND j.state IN ('pending', 'retrying')
+	), step AS (
+		SELECT queue, '' AS tenant, 0 AS n FROM mine WHERE n > 0
+		UNION ALL
+		SELECT step.queue, j.tenant, n + 1
+		FROM step CROSS JOIN LATERAL (
+			SELECT j.tenant FROM jobs j
+			WHERE j.queue = step.queue AND j.tenant > step.tenant AND j.state IN ('pending', 'retrying')
+			ORDER BY j.tenant, j.run_at LIMIT 1
+		) j
+		WHERE n < $5
+	)
+	SELECT j.queue, j.run_at, j.run_at <= now(), q.paused_at IS NOT NULL, j.n + others.n, (SELECT count(*) FROM step) > $5, running.n,
+		coalesce(r.succeeded, 0)::float8, coalesce(r.failed, 0)::float8, coalesce(r.cancelled, 0)::float8, coalesce(r.retried, 0)::float8, coalesce(r.busy, 0)::float8,
+		coalesce(r.service_us, 0)::bigint
+	FROM mine j JOIN queues q ON q.name = j.queue
 		CROSS JOIN LATERAL (SELECT count(*) AS n FROM (
-			SELECT FROM jobs b WHERE b.queue = j.queue AND b.state IN ('pending', 'retrying') AND (b.run_at, b.id) < (j.run_at, j.id) LIMIT $3
-		) b) ahead
+			SELECT FROM step LEFT JOIN tenants w ON w.tenant = step.tenant
+				CROSS JOIN LATERAL (
+					SELECT FROM jobs b WHERE b.queue = step.queue AND b.tenant = step.tenant AND b.state IN ('pending', 'retrying')
+						AND b.run_at <= greatest(j.run_at, now())
+					LIMIT (j.n * coalesce(w.weight, 1) + j.weight - 1) / j.weight
+				) b
+			WHERE step.n > 0 AND step.tenant <> $2 LIMIT $3
+		) b) others
+		CROSS JOIN LATERAL (SELECT count(*) AS n FROM (
+			SELECT FROM jobs b WHERE b.queue = j.queue AND b.state = 'running' LIMIT $3
+		) b) running
 		LEFT JOIN LATERAL (
-			SELECT sum(succeeded) / $4 AS succeeded, sum(failed) / $4 AS failed, sum(cancelled) / $4 AS cancelled,
-				sum(retried) / $4 AS retried, sum(busy_ms) / 1000 / $4 AS busy
-			FROM rollups WHERE queue = j.queue AND bucket >= ` + bucket + ` - $4 * interval '1 second' AND bucket < ` + bucket + `
-		) r ON true
-	WHERE j.id = $1 AND j.tenant = $2 AND j.state IN ('pending', 'retrying')`
+			SELECT sum(succeeded) FILTER (WHERE full_one) / $4 AS succeeded, sum(failed) FILTER (WHERE full_one) / $4 AS failed,
+				sum(cancelled) FILTER (WHERE full_one) / $4 AS cancelled, sum(retried) FILTER (WHERE full_one) / $4 AS retried,
+				sum(busy_ms) FILTER (WHERE full_one) / 1000 / $4 AS busy,
+				sum(busy_ms) * 1000 / nullif(sum(succeeded + failed + retried), 0) AS service_us
+			FROM (SELECT *, bucket < ` + bucket + ` AS full_one FROM rollups
+				WHERE queue = j.queue AND bucket >= ` + bucket + ` - $4 * interval '1 second') r
+		) r ON true`
 
 // Place tells what comes before a job that waits for its turn.
 func (s *Store) Place(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (store.Place, error) {
 	var p store.Place
 	r := &p.Rates
+	var (
+		serviceMicros int64
+		more          bool
+	)
 	err := s.do(ctx, "place", func(ctx context.Context) error {
-		return found(s.pool.QueryRow(ctx, placeSQL, planned, [16]byte(id), string(tenant), store.CountLimit+1, store.RateWindow.Seconds()).Scan(
-			&p.Queue, (*zeronull.Timestamptz)(&p.RunAt), &p.Due, &p.Paused, &p.Ahead.N,
-			&r.Succeeded, &r.Failed, &r.Cancelled, &r.Retried, &r.BusySeconds))
+		return found(s.pool.QueryRow(ctx, placeSQL, planned, [16]byte(id), string(tenant), store.CountLimit+1, store.RateWindow.Seconds(), store.PlaceTenants).Scan(
+			&p.Queue, (*zeronull.Timestamptz)(&p.RunAt), &p.Due, &p.Paused, &p.Ahead.N, &more, &p.Running,
+			&r.Succeeded, &r.Failed, &r.Cancelled, &r.Retried, &r.BusySeconds, &serviceMicros))
 	})
-	p.Ahead = bounded(p.Ahead.N, false)
-	if ended := r.Succeeded + r.Failed + r.Retried; ended > 0 {
-		p.Service = time.Duration(r.BusySeconds / ended * float64(time.Second))
-	}
+	p.Ahead = bounded(p.Ahead.N, more)
+	p.Service = time.Duration(serviceMicros) * time.Microsecond
 	return p, err
 }
 

@@ -9,29 +9,89 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
 )
 
-// Heads returns the first ready jobs of each queue.
-func (s *Store) Heads(ctx context.Context, windows map[string]int, window int) ([]store.Delivery, error) {
+// Lanes returns the tenants that have jobs waiting, from one to the next along the index: each step
+// looks at one entry, the first of the next tenant.
+func (s *Store) Lanes(ctx context.Context, after map[string]jobs.Tenant, limit int) ([]store.LaneState, error) {
 	const sql = `
-		SELECT h.id, h.generation, q.name
-		FROM (
-			SELECT q.name, coalesce(w.size, $3) AS size
-			FROM queues q LEFT JOIN unnest($1::text[], $2::int[]) w (name, size) ON w.name = q.name
+		WITH RECURSIVE step AS (
+			SELECT q.name AS queue, coalesce(a.tenant, '') AS tenant, NULL::timestamptz AS run_at, 0 AS n
+			FROM queues q LEFT JOIN unnest($1::text[], $2::text[]) a (name, tenant) ON a.name = q.name
 			WHERE q.paused_at IS NULL
-		) q CROSS JOIN LATERAL (
-			SELECT j.id, j.generation, j.run_at FROM jobs j
-			WHERE j.queue = q.name AND j.state IN ('pending', 'retrying') AND j.run_at <= now()
-			ORDER BY j.run_at, j.id LIMIT q.size
-		) h
-		ORDER BY q.name, h.run_at, h.id`
-	names := slices.Sorted(maps.Keys(windows))
-	sizes := make([]int, len(names))
+			UNION ALL
+			SELECT step.queue, j.tenant, j.run_at, n + 1
+			FROM step CROSS JOIN LATERAL (
+				SELECT j.tenant, j.run_at FROM jobs j
+				WHERE j.queue = step.queue AND j.tenant > step.tenant AND j.state IN ('pending', 'retrying')
+				ORDER BY j.tenant, j.run_at LIMIT 1
+			) j
+			WHERE n < $3
+		)
+		SELECT step.queue, step.tenant, coalesce(t.weight, 1), step.run_at <= now()
+		FROM step LEFT JOIN tenants t ON t.tenant = step.tenant
+		WHERE n > 0
+		ORDER BY step.queue, n`
+	names := slices.Sorted(maps.Keys(after))
+	tenants := make([]string, len(names))
 	for i, name := range names {
-		sizes[i] = windows[name]
+		tenants[i] = string(after[name])
 	}
-	return read(ctx, s, "heads", scanDelivery, sql, names, sizes, window)
+	return read(ctx, s, "lanes", scanLane, sql, names, tenants, limit)
+}
+
+func scanLane(row pgx.CollectableRow) (store.LaneState, error) {
+	var l store.LaneState
+	err := row.Scan(&l.Queue, (*string)(&l.Tenant), &l.Weight, &l.Ready)
+	return l, err
+}
+
+// Heads returns the first ready jobs of lanes.
+func (s *Store) Heads(ctx context.Context, limits map[store.Lane]int) ([]store.Head, error) {
+	const sql = `
+		SELECT h.id, h.generation, l.queue, l.tenant, h.kind
+		FROM unnest($1::text[], $2::text[], $3::int[]) l (queue, tenant, size)
+			JOIN queues q ON q.name = l.queue AND q.paused_at IS NULL
+			CROSS JOIN LATERAL (
+				SELECT j.id, j.generation, j.kind, j.run_at FROM jobs j
+				WHERE j.queue = l.queue AND j.tenant = l.tenant AND j.state IN ('pending', 'retrying') AND j.run_at <= now()
+				ORDER BY j.run_at, j.id LIMIT l.size
+			) h
+		ORDER BY l.queue, l.tenant, h.run_at, h.id`
+	queues, tenants, sizes := make([]string, 0, len(limits)), make([]string, 0, len(limits)), make([]int, 0, len(limits))
+	for lane, size := range limits {
+		queues, tenants, sizes = append(queues, lane.Queue), append(tenants, string(lane.Tenant)), append(sizes, max(size, 0))
+	}
+	return read(ctx, s, "heads", scanHead, sql, queues, tenants, sizes)
+}
+
+func scanHead(row pgx.CollectableRow) (store.Head, error) {
+	var h store.Head
+	err := row.Scan((*[16]byte)(&h.JobID), &h.Generation, &h.Queue, (*string)(&h.Tenant), &h.Kind)
+	return h, err
+}
+
+// Costs tells how long runs take, by kind.
+func (s *Store) Costs(ctx context.Context, sample int) (map[string]time.Duration, error) {
+	const sql = `
+		SELECT j.kind, (extract(epoch FROM avg(a.took)) * 1000000)::bigint
+		FROM (SELECT id, kind FROM jobs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT $1) j
+			CROSS JOIN LATERAL (SELECT avg(finished_at - started_at) AS took FROM attempts WHERE job_id = j.id) a
+		WHERE a.took IS NOT NULL
+		GROUP BY j.kind`
+	costs := map[string]time.Duration{}
+	_, err := read(ctx, s, "costs", func(row pgx.CollectableRow) (none struct{}, err error) {
+		var (
+			kind   string
+			micros int64
+		)
+		err = row.Scan(&kind, &micros)
+		costs[kind] = time.Duration(micros) * time.Microsecond
+		return none, err
+	}, sql, sample)
+	return costs, err
 }
 
 func scanDelivery(row pgx.CollectableRow) (store.Delivery, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
@@ -88,30 +87,11 @@ func (s *Store) EndOnce(ctx context.Context, tenant jobs.Tenant, once store.Once
 	return s.do(ctx, "end once", func(ctx context.Context) error { return giveOnce(ctx, s.pool, tenant, once, answer) })
 }
 
-// onceParallel is how many uploads with a key are committed at once. They share no statement with others,
-// and each may wait for another with its key, in a connection of the pool.
-const onceParallel = 4
-
 // AcceptOnce commits the files and their jobs with the answer.
 func (s *Store) AcceptOnce(
 	ctx context.Context, tenant jobs.Tenant, once store.Once, uploads []store.Upload, answer func([]store.Accepted) store.Answer,
 ) (all []store.Accepted, given store.Answer, replayed bool, err error) {
-	if stale(uploads) {
-		return nil, store.Answer{}, false, store.ErrStale
-	}
-	var rows uploadRows
-	rows.add(uploads, string(tenant), uuid.Nil)
-	if err := s.knowQueues(ctx, rows.queues); err != nil {
-		return nil, store.Answer{}, false, err
-	}
-	var writer int32
-	select {
-	case writer = <-s.onceWriters:
-		defer func() { s.onceWriters <- writer }()
-	case <-ctx.Done():
-		return nil, store.Answer{}, false, translate(ctx, "accept once", context.Cause(ctx))
-	}
-	err = s.tx(ctx, "accept once", func(ctx context.Context, tx pgx.Tx) error {
+	err = s.acceptSolo(ctx, "accept once", tenant, uploads, func(ctx context.Context, tx pgx.Tx, accept func() ([]store.Accepted, error)) error {
 		earlier, err := takeOnce(ctx, tx, tenant, once, time.Hour) // which no other sees
 		if err != nil {
 			return err
@@ -120,18 +100,10 @@ func (s *Store) AcceptOnce(
 			all, given, replayed = nil, *earlier, true
 			return nil
 		}
-		var pairs []pair
-		if len(rows.takers) > 0 {
-			if pairs, err = rows.findTwins(ctx, tx); err != nil {
-				return err
-			}
-		}
-		now, taken, err := rows.insert(ctx, tx, pairs, writer)
-		if err != nil {
+		if all, err = accept(); err != nil {
 			return err
 		}
-		all, replayed = accepted(uploads, now, taken), false
-		given = answer(all)
+		given, replayed = answer(all), false
 		return giveOnce(ctx, tx, tenant, once, &given)
 	})
 	return all, given, replayed, err

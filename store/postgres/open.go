@@ -30,7 +30,7 @@ type Store struct {
 
 	// The numbers under which roll-ups are counted: one for each group that can be under way, and
 	// one for everything else.
-	acceptWriters, endWriters, onceWriters writers
+	acceptWriters, endWriters, soloWriters writers
 	writer                                 int32
 
 	queues sync.Map // name → struct{}: queues that are known to have their row
@@ -68,7 +68,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 
 func (s *Store) start() {
 	s.acceptWriters, s.endWriters = newWriters(acceptParallel), newWriters(endParallel+richParallel)
-	s.onceWriters = newWriters(onceParallel)
+	s.soloWriters = newWriters(soloParallel)
 	s.writer = newWriter()
 	s.accepts = group.New(acceptParallel, acceptLimit, s.acceptGroup)
 	s.claims = group.New(claimParallel, claimLimit, s.claimGroup)

@@ -45,31 +45,69 @@ func (s *Store) Marks(ctx context.Context, tenant jobs.Tenant, ids []uuid.UUID) 
 func (s *Store) Place(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (store.Place, error) {
 	return read(ctx, s, func(ctx context.Context, q *tx) (store.Place, error) {
 		var p store.Place
+		var weight int
 		err := q.row(ctx, `
 			SELECT j.queue, j.run_at, q.paused_at IS NOT NULL, (SELECT count(*) FROM (
-				SELECT 1 FROM jobs b INDEXED BY jobs_ready
-				WHERE b.queue = j.queue AND b.state IN ('pending', 'retrying') AND (b.run_at, b.id) < (j.run_at, j.id) LIMIT ?))
+				SELECT 1 FROM jobs b INDEXED BY jobs_lanes
+				WHERE b.queue = j.queue AND b.tenant = j.tenant AND b.state IN ('pending', 'retrying') AND (b.run_at, b.id) < (j.run_at, j.id) LIMIT ?)),
+				(SELECT count(*) FROM (SELECT 1 FROM jobs b INDEXED BY jobs_running WHERE b.queue = j.queue AND b.state = 'running' LIMIT ?)),
+				coalesce((SELECT w.weight FROM tenants w WHERE w.tenant = j.tenant), 1)
 			FROM jobs j JOIN queues q ON q.name = j.queue
 			WHERE j.id = ? AND j.tenant = ? AND j.state IN ('pending', 'retrying')`,
-			store.CountLimit+1, key(id), string(tenant)).Scan(&p.Queue, intoTime{&p.RunAt}, &p.Paused, &p.Ahead.N)
+			store.CountLimit+1, store.CountLimit, key(id), string(tenant)).Scan(&p.Queue, intoTime{&p.RunAt}, &p.Paused, &p.Ahead.N, &p.Running, &weight)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return p, store.ErrNotFound
 		case err != nil:
 			return p, fmt.Errorf("read place: %w", err)
 		}
-		p.Ahead = bounded(p.Ahead.N)
+		if p.Ahead, err = q.among(ctx, tenant, &p, weight); err != nil {
+			return p, fmt.Errorf("read places of other tenants: %w", err)
+		}
 		p.Due = !p.RunAt.After(q.now)
 		rates, err := q.rates(ctx)
 		if err != nil {
 			return p, err
 		}
 		p.Rates = rates[p.Queue]
-		if ended := p.Rates.Succeeded + p.Rates.Failed + p.Rates.Retried; ended > 0 {
-			p.Service = time.Duration(p.Rates.BusySeconds / ended * float64(time.Second))
+		var busy, ended int64
+		err = q.row(ctx, `SELECT coalesce(sum(busy_ms), 0), coalesce(sum(succeeded + failed + retried), 0) FROM rollups WHERE bucket >= ? AND queue = ?`,
+			micros(q.now.Truncate(bucket).Add(-store.RateWindow)), p.Queue).Scan(&busy, &ended)
+		if err != nil {
+			return p, fmt.Errorf("read how long runs take: %w", err)
+		}
+		if ended > 0 {
+			p.Service = time.Duration(busy) * time.Millisecond / time.Duration(ended)
 		}
 		return p, nil
 	})
+}
+
+// among adds to the jobs of a tenant that come before one of its own those of others.
+func (t *tx) among(ctx context.Context, tenant jobs.Tenant, p *store.Place, weight int) (store.Count, error) {
+	own, all := p.Ahead.N, p.Ahead.N
+	lane := store.LaneState{Lane: store.Lane{Queue: p.Queue}}
+	for range store.PlaceTenants {
+		if own == 0 || all > store.CountLimit {
+			return bounded(all), nil
+		}
+		found, err := t.nextLane(ctx, &lane)
+		if err != nil || !found {
+			return bounded(all), err
+		}
+		if lane.Tenant == tenant {
+			continue
+		}
+		var n int
+		err = t.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_lanes
+			WHERE queue = ? AND tenant = ? AND run_at <= ? AND state IN ('pending', 'retrying') LIMIT ?)`,
+			p.Queue, string(lane.Tenant), max(micros(p.RunAt), micros(t.now)), (own*lane.Weight+weight-1)/weight).Scan(&n)
+		if err != nil {
+			return store.Count{}, err
+		}
+		all += n
+	}
+	return store.Count{N: min(all, store.CountLimit), AtLeast: true}, nil
 }
 
 // feedScan bounds how many events of other tenants are passed over for one page.

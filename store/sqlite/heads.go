@@ -5,47 +5,110 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
+	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
 )
 
-// Heads returns the first ready jobs of every queue that is not paused, oldest first.
-func (s *Store) Heads(ctx context.Context, windows map[string]int, window int) ([]store.Delivery, error) {
-	return read(ctx, s, func(ctx context.Context, q *tx) ([]store.Delivery, error) {
+// Lanes returns the tenants that have jobs waiting, from one to the next along the index: each step
+// looks at one entry, the first of the next tenant.
+func (s *Store) Lanes(ctx context.Context, after map[string]jobs.Tenant, limit int) ([]store.LaneState, error) {
+	return read(ctx, s, func(ctx context.Context, q *tx) ([]store.LaneState, error) {
 		queues, err := q.names(ctx, `SELECT name FROM queues WHERE paused_at IS NULL ORDER BY name`)
 		if err != nil {
 			return nil, fmt.Errorf("read queues: %w", err)
 		}
-		var heads []store.Delivery
+		var lanes []store.LaneState
 		for _, queue := range queues {
-			limit, own := windows[queue]
-			if !own {
-				limit = window
+			lane := store.LaneState{Lane: store.Lane{Queue: queue, Tenant: after[queue]}}
+			for range limit {
+				found, err := q.nextLane(ctx, &lane)
+				if err != nil {
+					return nil, fmt.Errorf("read lanes of queue %s: %w", queue, err)
+				}
+				if !found {
+					break
+				}
+				lanes = append(lanes, lane)
 			}
-			if heads, err = q.appendHead(ctx, heads, queue, limit); err != nil {
-				return nil, fmt.Errorf("read head of queue %s: %w", queue, err)
+		}
+		return lanes, nil
+	})
+}
+
+// nextLane goes on to the next tenant of the lane's queue, if there is one.
+func (t *tx) nextLane(ctx context.Context, lane *store.LaneState) (bool, error) {
+	var runAt time.Time
+	err := t.row(ctx, `
+		SELECT tenant, run_at, coalesce((SELECT weight FROM tenants WHERE tenants.tenant = jobs.tenant), 1)
+		FROM jobs INDEXED BY jobs_lanes WHERE queue = ? AND tenant > ? AND state IN ('pending', 'retrying')
+		ORDER BY tenant, run_at LIMIT 1`, lane.Queue, string(lane.Tenant)).Scan(&lane.Tenant, intoTime{&runAt}, &lane.Weight)
+	lane.Ready = !runAt.After(t.now)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Heads returns the first ready jobs of lanes, of each oldest first.
+func (s *Store) Heads(ctx context.Context, limits map[store.Lane]int) ([]store.Head, error) {
+	return read(ctx, s, func(ctx context.Context, q *tx) ([]store.Head, error) {
+		paused, err := q.names(ctx, `SELECT name FROM queues WHERE paused_at IS NOT NULL`)
+		if err != nil {
+			return nil, fmt.Errorf("read paused queues: %w", err)
+		}
+		var heads []store.Head
+		for lane, limit := range limits {
+			if slices.Contains(paused, lane.Queue) {
+				continue
+			}
+			if heads, err = q.appendHead(ctx, heads, lane, limit); err != nil {
+				return nil, fmt.Errorf("read head of queue %s, tenant %s: %w", lane.Queue, lane.Tenant, err)
 			}
 		}
 		return heads, nil
 	})
 }
 
-func (t *tx) appendHead(ctx context.Context, heads []store.Delivery, queue string, limit int) ([]store.Delivery, error) {
-	if limit <= 0 {
-		return heads, nil
-	}
+func (t *tx) appendHead(ctx context.Context, heads []store.Head, lane store.Lane, limit int) ([]store.Head, error) {
 	err := t.each(ctx, func(row scanner) error {
-		d := store.Delivery{Queue: queue}
-		if err := row.Scan(intoID{&d.JobID}, &d.Generation); err != nil {
+		h := store.Head{Delivery: store.Delivery{Queue: lane.Queue}, Tenant: lane.Tenant}
+		if err := row.Scan(intoID{&h.JobID}, &h.Generation, &h.Kind); err != nil {
 			return err
 		}
-		heads = append(heads, d)
+		heads = append(heads, h)
 		return nil
 	}, `
-		SELECT id, generation FROM jobs INDEXED BY jobs_ready
-		WHERE queue = ? AND run_at <= ? AND state IN ('pending', 'retrying')
-		ORDER BY run_at, id LIMIT ?`, queue, micros(t.now), limit)
+		SELECT id, generation, kind FROM jobs INDEXED BY jobs_lanes
+		WHERE queue = ? AND tenant = ? AND run_at <= ? AND state IN ('pending', 'retrying')
+		ORDER BY run_at, id LIMIT ?`, lane.Queue, string(lane.Tenant), micros(t.now), max(limit, 0))
 	return heads, err
+}
+
+// Costs tells how long runs take on average, by kind.
+func (s *Store) Costs(ctx context.Context, sample int) (map[string]time.Duration, error) {
+	return read(ctx, s, func(ctx context.Context, q *tx) (map[string]time.Duration, error) {
+		costs := map[string]time.Duration{}
+		err := q.each(ctx, func(row scanner) error {
+			var kind string
+			var mean float64
+			if err := row.Scan(&kind, &mean); err != nil {
+				return err
+			}
+			costs[kind] = time.Duration(mean * float64(time.Microsecond))
+			return nil
+		}, `
+			SELECT kind, avg(took) FROM (
+				SELECT kind, (SELECT avg(finished_at - started_at) FROM attempts WHERE job_id = jobs.id) AS took
+				FROM jobs INDEXED BY jobs_ended WHERE finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT ?
+			) WHERE took IS NOT NULL GROUP BY kind`, max(sample, 0))
+		if err != nil {
+			return nil, fmt.Errorf("read how long runs take: %w", err)
+		}
+		return costs, nil
+	})
 }
 
 // names runs a query for one column of text.

@@ -67,10 +67,10 @@ func planWithoutRaces(t *testing.T) {
 var (
 	scan = regexp.MustCompile(`^SCAN (\w+)`)
 	// small tables, lists of arguments, and steps of a recursion.
-	mayScan = regexp.MustCompile(`^SCAN (queues|workers|scalings|identity|json_each|parents|CONSTANT ROW)\b`)
+	mayScan = regexp.MustCompile(`^SCAN (queues|workers|scalings|identity|json_each|parents|step|ready|CONSTANT ROW)\b`)
 	// indexes of what there is little of at any time: runs, and parents that wait.
 	bounded = regexp.MustCompile(`USING (COVERING )?INDEX (jobs_running|jobs_waiting)\b`)
-	page    = regexp.MustCompile(`(?s)INDEXED BY (jobs_ready|jobs_tenant|jobs_open|jobs_file) .*LIMIT`)
+	page    = regexp.MustCompile(`(?s)INDEXED BY (jobs_ready|jobs_lanes|jobs_tenant|jobs_open|jobs_file) .*LIMIT`)
 )
 
 // objection is what is wrong with a step of a statement's plan, or empty.
@@ -80,8 +80,8 @@ func objection(text, step string) string {
 		return "reads a whole table"
 	case strings.Contains(step, "TEMP B-TREE FOR ORDER BY") && page.MatchString(text):
 		return "sorts"
-	case strings.HasPrefix(text, "SELECT") && strings.Contains(step, "USING INDEX jobs_ready"):
-		return "reads the jobs besides the index of those that are ready"
+	case strings.HasPrefix(text, "SELECT") && (strings.Contains(step, "USING INDEX jobs_ready") || strings.Contains(step, "USING INDEX jobs_lanes")):
+		return "reads the jobs besides an index of those that are ready"
 	case strings.Contains(step, "AUTOMATIC"):
 		return "makes an index of its own"
 	}
@@ -133,6 +133,12 @@ func fill(t *testing.T, s *sqlite.Store, n int) {
 			SELECT ` + id + `, 'default', unhex(printf('%012x7000%016x', 1 + i % (?1 / 100), 1 + i % (?1 / 100))), 'inspect', 1,
 				iif(i % 3, 'default', 'other'), zeroblob(32), 5, i, i, 1,
 				iif(i % 10, 'succeeded', iif(i % 20, 'pending', 'failed')), iif(i % 20 = 10, NULL, i), iif(i % 20, NULL, 'panic')
+			FROM n`},
+		{n / 10, `INSERT INTO blobs (key, created_at) SELECT ` + id + `, i FROM n`},
+		{n, `
+			INSERT INTO transfers (id, tenant, blob_key, metadata, digests, partial, length, "offset", job_id, created_at, touched_at)
+			SELECT ` + id + `, 'default', iif(i <= ?1 / 10, ` + id + `, NULL), '', '', 0, 100, iif(i <= ?1 / 10, 50, 100),
+				iif(i <= ?1 / 10, NULL, ` + id + `), i, i
 			FROM n`},
 		{2, `INSERT INTO scalings (target) SELECT iif(i = 1, 't', 'u') FROM n`},
 		{n / 10, `
@@ -210,6 +216,7 @@ func callEverything(t *testing.T, s *sqlite.Store) {
 
 	callDispatch(t, s, lease, worker)
 	callReaders(t, s, parent.JobID)
+	callTransfers(t, s)
 	callScaling(t, s)
 	callBulk(t, s, lease)
 }
@@ -221,7 +228,15 @@ func callDispatch(t *testing.T, s *sqlite.Store, lease store.Lease, worker uuid.
 	running := claim(t, s, worker, accept(t, s, upload("4")))
 	pending, returned := accept(t, s, upload("5")), accept(t, s, upload("6"))
 	for name, call := range map[string]func() error{
-		"heads": func() error { _, err := s.Heads(ctx, map[string]int{"other": 5}, 10); return err },
+		"lanes": func() error { _, err := s.Lanes(ctx, map[string]jobs.Tenant{"other": "a"}, 10); return err },
+		"heads": func() error {
+			_, err := s.Heads(ctx, map[store.Lane]int{{Queue: "other", Tenant: jobs.DefaultTenant}: 5})
+			return err
+		},
+		"costs":       func() error { _, err := s.Costs(ctx, 100); return err },
+		"set tenant":  func() error { _, err := s.SetTenant(ctx, store.DefaultTenantSettings("a"), store.Actor{}); return err },
+		"tenant":      func() error { _, err := s.TenantSettings(ctx, "a"); return err },
+		"all tenants": func() error { _, err := s.Tenants(ctx, "", 10); return err },
 		"redeliver": func() error {
 			_, err := s.Redeliver(ctx, lease, []store.Delivery{{JobID: pending, Generation: 1}})
 			return err
@@ -265,6 +280,11 @@ func callReaders(t *testing.T, s *sqlite.Store, id uuid.UUID) {
 		"attempts": func() error { _, err := s.Attempts(ctx, tenant, id); return err },
 		"events":   func() error { _, err := s.Events(ctx, tenant, id, 0, 10); return err },
 		"file":     func() error { _, _, err := s.File(ctx, tenant, job.FileID); return err },
+		"ready":    func() error { _, err := s.Ready(ctx, tenant); return err },
+		"pressure": func() error { _, err := s.Pressure(ctx); return err },
+		"marks":    func() error { _, err := s.Marks(ctx, tenant, []uuid.UUID{id}); return err },
+		"place":    func() error { _, err := s.Place(ctx, tenant, accept(t, s, upload("place"))); return err },
+		"told":     func() error { _, _, err := s.TenantEvents(ctx, tenant, "0", 10); return err },
 		"queues":   func() error { _, err := s.Queues(ctx, tenant); return err },
 		"pause":    func() error { return s.PauseQueue(ctx, tenant, "other") },
 		"resume":   func() error { return s.ResumeQueue(ctx, tenant, "other") },
@@ -281,6 +301,33 @@ func callReaders(t *testing.T, s *sqlite.Store, id uuid.UUID) {
 		}
 		after := store.Cursor{ID: id}
 		if _, _, err := s.ListJobs(ctx, tenant, filter, store.Page{Limit: 10, After: after}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// callTransfers has an upload come in several requests.
+func callTransfers(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	ctx, tenant := t.Context(), jobs.DefaultTenant
+	one := store.Transfer{ID: jobs.NewID(), BlobKey: uuid.New(), TransferProgress: store.TransferProgress{Length: 4}}
+	inline := upload("four")
+	inline.File.ID = one.ID
+	answer := &store.OnceAnswer{Once: store.Once{Key: "k"}, Answer: store.Answer{Status: 202}}
+	for _, call := range []func() error{
+		func() error { _, err := s.BeginTransfer(ctx, tenant, one); return err },
+		func() error { _, err := s.Transfer(ctx, tenant, one.ID); return err },
+		func() error { _, _, err := s.ClaimTransfer(ctx, tenant, one.ID, 0); return err },
+		func() error { _, _, err := s.ClaimTransfer(ctx, tenant, one.ID, 1); return err }, // where it does not stand
+		func() error {
+			_, err := s.AdvanceTransfer(ctx, tenant, one.ID, 2, store.TransferProgress{Length: 4, Offset: 2})
+			return err
+		},
+		func() error { _, err := s.FinishTransfer(ctx, tenant, one.ID, 2, inline, answer); return err },
+		func() error { _, err := s.DropTransfer(ctx, tenant, one.ID); return err },
+		func() error { _, _, err := s.PruneTransfers(ctx, time.Hour, 10); return err },
+	} {
+		if err := call(); err != nil {
 			t.Fatal(err)
 		}
 	}

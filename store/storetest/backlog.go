@@ -13,8 +13,10 @@ import (
 func backlogTests() []test {
 	return []test{
 		{"HeadsOldestFirst", testHeadsOldestFirst},
-		{"HeadsWindows", testHeadsWindows},
+		{"HeadsLimits", testHeadsLimits},
 		{"HeadsHoldWhatIsReady", testHeadsHoldWhatIsReady},
+		{"Lanes", testLanes},
+		{"Costs", testCosts},
 		{"Redeliver", testRedeliver},
 		{"RedeliverAgainstClaim", testRedeliverAgainstClaim},
 		{"Room", testRoom},
@@ -22,55 +24,137 @@ func backlogTests() []test {
 	}
 }
 
-// heads returns the first thousand of each queue.
+// heads returns what is ready, of each lane oldest first, up to ten thousand of each.
 func (f *fixture) heads() []store.Delivery {
 	f.Helper()
-	heads, err := f.s.Heads(f.ctx(), nil, 1000)
+	var list []store.Delivery
+	for _, h := range f.allHeads() {
+		list = append(list, h.Delivery)
+	}
+	return list
+}
+
+func (f *fixture) allHeads() []store.Head {
+	f.Helper()
+	limits := map[store.Lane]int{}
+	for _, l := range f.lanes(nil, 1000) {
+		limits[l.Lane] = 10_000
+	}
+	return f.headsOf(limits)
+}
+
+func (f *fixture) headsOf(limits map[store.Lane]int) []store.Head {
+	f.Helper()
+	heads, err := f.s.Heads(f.ctx(), limits)
 	f.ok(err)
 	return heads
 }
 
-// headsByQueue reads the heads as IDs by queue.
-func (f *fixture) headsByQueue(windows map[string]int, window int) map[string][]uuid.UUID {
-	f.Helper()
-	heads, err := f.s.Heads(f.ctx(), windows, window)
-	f.ok(err)
-	byQueue := map[string][]uuid.UUID{}
-	for _, d := range heads {
-		byQueue[d.Queue] = append(byQueue[d.Queue], d.JobID)
+// byLane gives the IDs of heads by their lanes.
+func byLane(heads []store.Head) map[store.Lane][]uuid.UUID {
+	lanes := map[store.Lane][]uuid.UUID{}
+	for _, h := range heads {
+		lane := store.Lane{Queue: h.Queue, Tenant: h.Tenant}
+		lanes[lane] = append(lanes[lane], h.JobID)
 	}
-	return byQueue
+	return lanes
+}
+
+func (f *fixture) lanes(after map[string]jobs.Tenant, limit int) []store.LaneState {
+	f.Helper()
+	lanes, err := f.s.Lanes(f.ctx(), after, limit)
+	f.ok(err)
+	return lanes
 }
 
 func testHeadsOldestFirst(f *fixture) {
 	now := time.Now().Truncate(time.Microsecond)
 	at := func(ago time.Duration) option { return runAt(now.Add(-ago)) }
-	third := f.accept(at(10 * time.Minute))
-	first := f.as("other").accept(at(30 * time.Minute))
-	second := f.accept(at(20 * time.Minute))
+	second := f.accept(at(10 * time.Minute))
+	others := f.as("other").accept(at(30 * time.Minute))
+	first := f.accept(at(20 * time.Minute))
 	ties := f.acceptMany(5, at(5*time.Minute))
 	last := f.accept()
-	f.equal("heads", map[string][]uuid.UUID{
-		jobs.DefaultQueue: append([]uuid.UUID{first, second, third}, append(ties, last)...),
-	}, f.headsByQueue(nil, 100))
+	mine, theirs := store.Lane{Queue: jobs.DefaultQueue, Tenant: f.tenant}, store.Lane{Queue: jobs.DefaultQueue, Tenant: "other"}
+	f.equal("heads", map[store.Lane][]uuid.UUID{
+		mine:   append([]uuid.UUID{first, second}, append(ties, last)...),
+		theirs: {others},
+	}, byLane(f.allHeads()))
+	for _, h := range f.allHeads() {
+		if h.Kind != "inspect" || h.Generation != 1 {
+			f.Errorf("head %+v", h)
+		}
+	}
 
 	f.ok(f.s.HandBack(f.ctx(), first, 1, 0)) // goes to the end, as the latest
-	heads := f.headsByQueue(nil, 100)[jobs.DefaultQueue]
-	if len(heads) != 9 || heads[0] != second || heads[8] != first {
+	heads := byLane(f.allHeads())[mine]
+	if len(heads) != 8 || heads[0] != second || heads[7] != first {
 		f.Errorf("after a hand-back the heads are %v", heads)
 	}
 }
 
-func testHeadsWindows(f *fixture) {
+func testHeadsLimits(f *fixture) {
+	lane := func(queue string) store.Lane { return store.Lane{Queue: queue, Tenant: f.tenant} }
 	byQueue := map[string][]uuid.UUID{}
 	for _, q := range []string{"a", "b", "c", "d"} {
 		byQueue[q] = f.acceptMany(10, inQueue(q))
 	}
 	f.ok(f.s.PauseQueue(f.ctx(), f.tenant, "d"))
-	f.equal("heads", map[string][]uuid.UUID{"a": byQueue["a"][:2], "b": byQueue["b"][:7], "c": byQueue["c"][:4]},
-		f.headsByQueue(map[string]int{"a": 2, "b": 7, "d": 5, "unknown": 3}, 4))
-	f.equal("heads with a window of none", map[string][]uuid.UUID{"b": byQueue["b"]},
-		f.headsByQueue(map[string]int{"a": 0, "b": 100}, 0))
+	f.equal("heads", map[store.Lane][]uuid.UUID{lane("a"): byQueue["a"][:2], lane("b"): byQueue["b"]},
+		byLane(f.headsOf(map[store.Lane]int{
+			lane("a"): 2, lane("b"): 100, lane("c"): 0, lane("d"): 5, lane("unknown"): 3, {Queue: "a", Tenant: "unknown"}: 3,
+		})))
+	f.equal("heads of no lanes", []store.Head{}, f.headsOf(nil))
+}
+
+func testLanes(f *fixture) {
+	state := func(queue string, tenant jobs.Tenant, weight int, ready bool) store.LaneState {
+		return store.LaneState{Lane: store.Lane{Queue: queue, Tenant: tenant}, Weight: weight, Ready: ready}
+	}
+	for _, tenant := range []jobs.Tenant{"a", "b", "c", "d", "e"} {
+		f.as(tenant).acceptMany(3, inQueue("q"))
+	}
+	f.as("b").accept(inQueue("p"))
+	f.as("c").accept(inQueue("p"), runAt(time.Now().Add(time.Hour)))
+	f.as("a").accept(inQueue("paused"))
+	f.ok(f.s.PauseQueue(f.ctx(), f.tenant, "paused"))
+	for _, id := range byLane(f.allHeads())[store.Lane{Queue: "q", Tenant: "d"}] {
+		f.as("d").claim(id)
+	}
+	f.setTenant(store.TenantSettings{Tenant: "b", Weight: 3})
+
+	p := []store.LaneState{state("p", "b", 3, true), state("p", "c", 1, false)}
+	q := []store.LaneState{state("q", "a", 1, true), state("q", "b", 3, true), state("q", "c", 1, true), state("q", "e", 1, true)}
+	f.equal("all", append(p, q...), f.lanes(nil, 10))
+	f.equal("the first of each", []store.LaneState{p[0], q[0]}, f.lanes(nil, 1))
+	f.equal("from where another left off", []store.LaneState{p[0], p[1], q[2], q[3]}, f.lanes(map[string]jobs.Tenant{"q": "b", "unknown": "a"}, 2))
+	f.equal("from one that is not there", []store.LaneState{q[3]}, f.lanes(map[string]jobs.Tenant{"p": "c", "q": "d"}, 2))
+}
+
+func testCosts(f *fixture) {
+	costs := func(sample int) map[string]time.Duration {
+		costs, err := f.s.Costs(f.ctx(), sample)
+		f.ok(err)
+		return costs
+	}
+	f.equal("before anything ran", map[string]time.Duration{}, costs(100))
+	f.run(f.accept(ofKind("table")), jobs.RunSucceeded)
+	f.claim(f.accept(ofKind("document"))) // still runs
+	for range 3 {
+		f.run(f.accept(), jobs.RunFailed)
+	}
+	all := costs(100)
+	for _, kind := range []string{"inspect", "table"} {
+		if cost, ok := all[kind]; !ok || cost < 0 || cost > time.Minute {
+			f.Errorf("runs of %s took %v, %v", kind, cost, ok)
+		}
+	}
+	if len(all) != 2 {
+		f.Errorf("costs are %v, want those of two kinds", all)
+	}
+	if latest := costs(3); len(latest) != 1 {
+		f.Errorf("of the latest three, costs are %v", latest)
+	}
 }
 
 func testHeadsHoldWhatIsReady(f *fixture) {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ func followTests() []test {
 	return []test{
 		{"Marks", testMarks},
 		{"Place", testPlace},
+		{"PlaceAmongTenants", testPlaceAmongTenants},
 		{"Estimate", testEstimate},
 		{"TenantEvents", testTenantEvents},
 		{"TenantEventsFromNow", testTenantEventsFromNow},
@@ -52,9 +54,9 @@ func testPlace(f *fixture) {
 	if _, known := place.Estimate(time.Now()); known {
 		f.Error("an estimate although nothing has ended")
 	}
-	f.claim(first)
-	if place, err = f.s.Place(f.ctx(), f.tenant, third); err != nil || place.Ahead.N != 1 {
-		f.Errorf("place %+v, %v; want one ahead", place, err)
+	run := f.claim(first)
+	if place, err = f.s.Place(f.ctx(), f.tenant, third); err != nil || place.Ahead.N != 0 || place.Running != 1 {
+		f.Errorf("place %+v, %v; want none ahead and one running", place, err)
 	}
 	f.ok(f.s.PauseQueue(f.ctx(), f.tenant, jobs.DefaultQueue))
 	if place, err = f.s.Place(f.ctx(), f.tenant, third); err != nil || !place.Paused {
@@ -65,6 +67,14 @@ func testPlace(f *fixture) {
 			f.Errorf("%s: %v, want not found", what, err)
 		}
 	}
+	for began := time.Now(); time.Since(began) < 5*time.Millisecond; { // the run takes a while
+		_, err = f.s.Place(f.ctx(), f.tenant, third)
+		f.ok(err)
+	}
+	f.end(run, jobs.RunSucceeded)
+	if place, err = f.s.Place(f.ctx(), f.tenant, third); err != nil || place.Running != 0 || place.Service <= 0 || place.Service > time.Minute {
+		f.Errorf("place %+v, %v; want none running, and the time that the run took, of this very moment", place, err)
+	}
 	later := upload()
 	later.Job.RunAt = time.Now().Add(time.Hour)
 	_, err = f.s.Accept(f.ctx(), f.tenant, []store.Upload{later})
@@ -74,9 +84,41 @@ func testPlace(f *fixture) {
 	}
 }
 
+// Behind another tenant's many, a job is as far as the queue is shared.
+func testPlaceAmongTenants(f *fixture) {
+	const queue = "shared"
+	many, few := f.acceptMany(30, inQueue(queue)), f.as("few")
+	f.accept(inQueue(queue), later) // comes before nobody
+	third := few.acceptMany(3, inQueue(queue))[2]
+	place := func(f *fixture, id uuid.UUID) int {
+		f.Helper()
+		p, err := f.s.Place(f.ctx(), f.tenant, id)
+		f.ok(err)
+		if p.Ahead.AtLeast {
+			f.Errorf("place %+v, of so few", p)
+		}
+		return p.Ahead.N
+	}
+	f.equal("the first of many", 0, place(f, many[0]))
+	f.equal("the last of many", 29+3, place(f, many[29]))
+	f.equal("the third behind them", 2+2, place(few, third))
+	f.setTenant(store.TenantSettings{Tenant: f.tenant, Weight: 3})
+	f.equal("the third, which counts a third", 2+6, place(few, third))
+	f.equal("the eighth of those who count thrice", 7+3, place(f, many[7]))
+	f.equal("their second", 1+1, place(f, many[1]))
+	for i := range store.PlaceTenants {
+		f.as(jobs.Tenant(fmt.Sprintf("one of many %03d", i))).accept(inQueue(queue))
+	}
+	p, err := f.s.Place(f.ctx(), f.tenant, many[29])
+	f.ok(err)
+	if !p.Ahead.AtLeast || p.Ahead.N < store.PlaceTenants {
+		f.Errorf("place %+v, behind more tenants than are counted", p)
+	}
+}
+
 func testEstimate(f *fixture) {
 	now := time.Now()
-	place := store.Place{Ahead: store.Count{N: 30}, Due: true, Rates: store.Rates{Succeeded: 9, Failed: 1}, Service: 2 * time.Second}
+	place := store.Place{Ahead: store.Count{N: 30}, Due: true, Running: 20, Rates: store.Rates{Succeeded: 9, Failed: 1}, Service: 2 * time.Second}
 	for _, c := range []struct {
 		change func(*store.Place)
 		want   time.Duration
@@ -86,8 +128,13 @@ func testEstimate(f *fixture) {
 		{func(p *store.Place) { p.Ahead.N = 0 }, 2 * time.Second, true},
 		{func(p *store.Place) { p.Due, p.RunAt = false, now.Add(time.Minute) }, 62 * time.Second, true},
 		{func(p *store.Place) { p.Due, p.RunAt = false, now.Add(time.Second) }, 5 * time.Second, true},
+		{func(p *store.Place) { p.Running = 1 }, 5 * time.Second, true},                         // the others were seen between two runs
+		{func(p *store.Place) { p.Running = 40 }, 3500 * time.Millisecond, true},                // workers have joined
+		{func(p *store.Place) { p.Rates = store.Rates{Succeeded: 0.1} }, 5 * time.Second, true}, // the queue was empty
+		{func(p *store.Place) { p.Rates = store.Rates{} }, 5 * time.Second, true},               // … until just now
+		{func(p *store.Place) { p.Rates, p.Service = store.Rates{Cancelled: 10}, 0 }, 3 * time.Second, true},
 		{func(p *store.Place) { p.Paused = true }, 0, false},
-		{func(p *store.Place) { p.Rates = store.Rates{} }, 0, false},
+		{func(p *store.Place) { p.Rates, p.Running = store.Rates{}, 0 }, 0, false},
 		{func(p *store.Place) { p.Ahead.AtLeast = true }, 0, false},
 	} {
 		p := place

@@ -41,7 +41,10 @@ func Run(t *testing.T, open func(t testing.TB) store.Store, without ...string) {
 		{"Sweeper", sweeperTests()},
 		{"Scaling", scalingTests()},
 		{"Onces", onceTests()},
+		{"Transfers", transferTests()},
 		{"Keys", keyTests()},
+		{"Tenants", tenantTests()},
+		{"Pressure", pressureTests()},
 		{"Tenancy", tenancyTests()},
 		{"Model", modelTests()},
 	}

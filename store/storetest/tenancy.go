@@ -20,6 +20,7 @@ func tenancyTests() []test {
 type estate struct {
 	waiting, running, failed jobs.Job // the waiting one has a child and an artifact "a"
 	pending                  store.Upload
+	transfer                 store.Transfer
 }
 
 func (f *fixture) settleIn() estate {
@@ -28,6 +29,7 @@ func (f *fixture) settleIn() estate {
 	e.pending = upload()
 	_, err := f.s.Accept(f.ctx(), f.tenant, []store.Upload{e.pending})
 	f.ok(err)
+	e.transfer = f.begin(transfer())
 	waiting := f.accept()
 	end := finish(f.claim(waiting), jobs.RunSucceeded)
 	end.Artifacts, end.Children = []store.NewArtifact{artifact("a")}, []store.Upload{upload()}
@@ -107,6 +109,35 @@ func intrusions() map[string]func(f *fixture, e estate) {
 			f.ok(f.s.EndOnce(f.ctx(), f.tenant, mine, &store.Answer{Status: 200}))
 			if _, err := f.s.BeginOnce(f.ctx(), jobs.DefaultTenant, once("held", "a"), time.Hour); !errors.Is(err, store.ErrOnceBusy) {
 				f.Errorf("another has answered: %v", err)
+			}
+		},
+		"BeginTransfer": func(f *fixture, e estate) {
+			if _, err := f.s.BeginTransfer(f.ctx(), f.tenant, e.transfer); err == nil {
+				f.Error("another's ID was taken")
+			}
+		},
+		"Ready": func(f *fixture, _ estate) { f.equal("jobs of its own", 0, f.ready()) },
+		"Transfer": func(f *fixture, e estate) {
+			_, err := f.s.Transfer(f.ctx(), f.tenant, e.transfer.ID)
+			notFound(f, "transfer", err)
+		},
+		"ClaimTransfer": func(f *fixture, e estate) {
+			t, claimed, err := f.s.ClaimTransfer(f.ctx(), f.tenant, e.transfer.ID, e.transfer.Offset)
+			notFound(f, "transfer", err)
+			if claimed || t.BlobKey != uuid.Nil {
+				f.Errorf("claimed: %t, %+v", claimed, t)
+			}
+		},
+		"AdvanceTransfer": func(f *fixture, e estate) { f.lost("another's", f.advance(e.transfer, 1)) },
+		"FinishTransfer": func(f *fixture, e estate) {
+			_, err := f.endTransfer(e.transfer, whole(e.transfer))
+			f.lost("another's", err)
+		},
+		"DropTransfer": func(f *fixture, e estate) {
+			key, err := f.s.DropTransfer(f.ctx(), f.tenant, e.transfer.ID)
+			notFound(f, "transfer", err)
+			if key != uuid.Nil {
+				f.Errorf("another's blob %v", key)
 			}
 		},
 		"Marks": func(f *fixture, e estate) {
@@ -231,6 +262,7 @@ func testTenancy(f *fixture) {
 		}
 		try(intruder, e)
 		f.equal("what the owner has after the intruder's "+m.Name, before, owner.inventory())
+		f.equal("the owner's transfer after the intruder's "+m.Name, e.transfer, owner.transfer(e.transfer.ID))
 	}
 	for name := range cases {
 		if !slices.Contains(names, name) {

@@ -1,0 +1,761 @@
+package storetest
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/leat-dev/leat/jobs"
+	"github.com/leat-dev/leat/store"
+)
+
+func transferTests() []test {
+	return []test{
+		{"BeginAndRead", testTransferBegin},
+		{"BeginRefuses", testTransferBeginRefuses},
+		{"Claim", testTransferClaim},
+		{"ClaimNotAtItsEnd", testTransferClaimNotAtItsEnd},
+		{"Advance", testTransferAdvance},
+		{"OneWrites", testTransferOneWrites},
+		{"ManyClaim", testTransferManyClaim},
+		{"Finish", testTransferFinish},
+		{"FinishInline", testTransferFinishInline},
+		{"FinishOfParts", testTransferFinishOfParts},
+		{"FinishOfUnknownLength", testTransferFinishOfUnknownLength},
+		{"FinishOnceOnly", testTransferFinishAtOnce},
+		{"FinishAgainstClaim", testTransferFinishAgainstClaim},
+		{"FinishTakesOver", testTransferFinishTakesOver},
+		{"FinishKeepsTheAnswer", testTransferFinishKeepsAnswer},
+		{"FinishFails", testTransferFinishFails},
+		{"FinishAsAnother", testTransferFinishAsAnother},
+		{"Drop", testTransferDrop},
+		{"FileGoesItsOwnWay", testTransferFileGoesItsOwnWay},
+		{"Prune", testTransferPrune},
+		{"PruneByAge", testTransferPruneByAge},
+		{"AllAtOnce", testTransferAllAtOnce},
+	}
+}
+
+// size is how long transfers of these tests are.
+const size = 100
+
+// transfer makes a transfer of size bytes, to be begun.
+func transfer() store.Transfer {
+	return store.Transfer{
+		ID: jobs.NewID(), BlobKey: uuid.New(), Metadata: "filename cGxhbi50eHQ=", Digests: "sha-256=:AAAA:",
+		TransferProgress: store.TransferProgress{Length: size},
+	}
+}
+
+// begin begins a transfer that must be taken.
+func (f *fixture) begin(t store.Transfer) store.Transfer {
+	f.Helper()
+	begun, err := f.s.BeginTransfer(f.ctx(), f.tenant, t)
+	f.ok(err)
+	return begun
+}
+
+func (f *fixture) transfer(id uuid.UUID) store.Transfer {
+	f.Helper()
+	t, err := f.s.Transfer(f.ctx(), f.tenant, id)
+	f.ok(err)
+	return t
+}
+
+// take claims a transfer where it stands.
+func (f *fixture) take(id uuid.UUID) store.Transfer {
+	f.Helper()
+	t, claimed, err := f.s.ClaimTransfer(f.ctx(), f.tenant, id, f.transfer(id).Offset)
+	f.ok(err)
+	if !claimed {
+		f.Fatalf("not claimed: %+v", t)
+	}
+	return t
+}
+
+// advance notes as the holder of t's epoch that offset bytes are durable.
+func (f *fixture) advance(t store.Transfer, offset int64) error {
+	_, err := f.s.AdvanceTransfer(f.ctx(), f.tenant, t.ID, t.Epoch, store.TransferProgress{Length: t.Length, Offset: offset, State: []byte("state")})
+	return err
+}
+
+// whole makes the upload that a transfer ends as.
+func whole(t store.Transfer, options ...option) store.Upload {
+	u := upload(append([]option{inBlob(t.BlobKey)}, options...)...)
+	u.File.ID, u.File.Size = t.ID, size
+	return u
+}
+
+// endTransfer finishes a transfer as the holder of t's epoch.
+func (f *fixture) endTransfer(t store.Transfer, u store.Upload) (store.Accepted, error) {
+	return f.s.FinishTransfer(f.ctx(), f.tenant, t.ID, t.Epoch, u, nil)
+}
+
+// lost checks that a transfer was another's.
+func (f *fixture) lost(what string, err error) {
+	f.Helper()
+	if !errors.Is(err, store.ErrTransferLost) {
+		f.Errorf("%s: %v, want that the transfer is lost", what, err)
+	}
+}
+
+// owned checks whether a blob has its row.
+func (f *fixture) owned(what string, key uuid.UUID, want bool) {
+	f.Helper()
+	unowned, err := f.s.Unowned(f.ctx(), []uuid.UUID{key})
+	f.ok(err)
+	if got := len(unowned) == 0; got != want {
+		f.Errorf("%s: the blob has a row: %t, want %t", what, got, want)
+	}
+}
+
+func testTransferBegin(f *fixture) {
+	full, unknown, partial, final := transfer(), transfer(), transfer(), transfer()
+	full.TransferProgress = store.TransferProgress{Length: 1 << 50, Offset: 1 << 40, State: []byte{0, 1, 0xff}}
+	unknown.Length, unknown.Metadata, unknown.Digests = store.UnknownLength, "", ""
+	partial.Partial = true
+	final.BlobKey, final.Parts = uuid.Nil, []uuid.UUID{partial.ID, full.ID, partial.ID}
+	for what, t := range map[string]store.Transfer{"full": full, "unknown": unknown, "partial": partial, "of parts": final} {
+		begun := f.begin(t)
+		if begun.CreatedAt.IsZero() || !begun.TouchedAt.Equal(begun.CreatedAt) {
+			f.Errorf("%s: created at %v, touched at %v", what, begun.CreatedAt, begun.TouchedAt)
+		}
+		t.Epoch, t.CreatedAt, t.TouchedAt = 1, begun.CreatedAt, begun.TouchedAt
+		f.equal(what, t, begun)
+		f.equal(what+", read", t, f.transfer(t.ID))
+		if t.BlobKey != uuid.Nil {
+			f.owned(what, t.BlobKey, true)
+		}
+	}
+	if _, err := f.s.Transfer(f.ctx(), f.tenant, uuid.New()); !errors.Is(err, store.ErrNotFound) {
+		f.Errorf("one that is not there: %v", err)
+	}
+}
+
+// What contradicts itself, or is there already, leaves nothing.
+func testTransferBeginRefuses(f *fixture) {
+	there := f.begin(transfer())
+	for what, change := range map[string]func(*store.Transfer){
+		"the ID of another":      func(t *store.Transfer) { t.ID = there.ID },
+		"the blob of another":    func(t *store.Transfer) { t.BlobKey = there.BlobKey },
+		"neither blob nor parts": func(t *store.Transfer) { t.BlobKey = uuid.Nil },
+		"a blob and parts":       func(t *store.Transfer) { t.Parts = []uuid.UUID{there.ID} },
+		"more than its length":   func(t *store.Transfer) { t.Offset = size + 1 },
+		"a part made of parts": func(t *store.Transfer) {
+			t.BlobKey, t.Partial, t.Parts = uuid.Nil, true, []uuid.UUID{there.ID}
+		},
+	} {
+		t := transfer()
+		change(&t)
+		if _, err := f.s.BeginTransfer(f.ctx(), f.tenant, t); err == nil {
+			f.Errorf("with %s, it was begun", what)
+		}
+		if t.BlobKey != uuid.Nil && t.BlobKey != there.BlobKey {
+			f.owned(what, t.BlobKey, false)
+		}
+	}
+	f.equal("the one before", there, f.transfer(there.ID))
+}
+
+func testTransferClaim(f *fixture) {
+	begun := f.begin(transfer())
+	f.ok(f.advance(begun, 40))
+	before := f.transfer(begun.ID)
+	for _, offset := range []int64{0, 39, 41, size} {
+		t, claimed, err := f.s.ClaimTransfer(f.ctx(), f.tenant, begun.ID, offset)
+		if claimed || err != nil {
+			f.Errorf("claimed at %d, where it does not stand: %t, %v", offset, claimed, err)
+		}
+		f.equal("as it stands", before, t)
+	}
+	t, claimed, err := f.s.ClaimTransfer(f.ctx(), f.tenant, begun.ID, 40)
+	f.ok(err)
+	want := before
+	want.Epoch, want.TouchedAt = 2, t.TouchedAt
+	f.equal("claimed", want, t)
+	if !claimed || t.TouchedAt.Before(before.TouchedAt) {
+		f.Errorf("claimed: %t, touched at %v after %v", claimed, t.TouchedAt, before.TouchedAt)
+	}
+	f.equal("read", t, f.transfer(t.ID))
+	if _, claimed, err := f.s.ClaimTransfer(f.ctx(), f.tenant, uuid.New(), 0); claimed || !errors.Is(err, store.ErrNotFound) {
+		f.Errorf("one that is not there: claimed %t, %v", claimed, err)
+	}
+}
+
+// What is finished, has all its bytes or is made of parts cannot go on.
+func testTransferClaimNotAtItsEnd(f *fixture) {
+	finished, full, empty, final := f.begin(transfer()), f.begin(transfer()), transfer(), transfer()
+	_, err := f.endTransfer(finished, whole(finished))
+	f.ok(err)
+	f.ok(f.advance(full, size))
+	empty.Length = 0
+	final.BlobKey, final.Parts = uuid.Nil, []uuid.UUID{full.ID}
+	for what, t := range map[string]store.Transfer{"finished": finished, "full": full, "empty": f.begin(empty), "of parts": f.begin(final)} {
+		before := f.transfer(t.ID)
+		got, claimed, err := f.s.ClaimTransfer(f.ctx(), f.tenant, t.ID, before.Offset)
+		if claimed || err != nil {
+			f.Errorf("%s: claimed %t, %v", what, claimed, err)
+		}
+		f.equal(what, before, got)
+	}
+	unknown := transfer()
+	unknown.Length = store.UnknownLength
+	f.ok(f.advance(f.begin(unknown), size))
+	f.take(unknown.ID)
+}
+
+func testTransferAdvance(f *fixture) {
+	t := transfer()
+	t.Length = store.UnknownLength
+	begun := f.begin(t)
+	for _, to := range []store.TransferProgress{
+		{Length: store.UnknownLength, Offset: 10, State: []byte("ten")},
+		{Length: size, Offset: 10, State: []byte("ten")},
+		{Length: size, Offset: 99},
+		{Length: size, Offset: size, State: []byte{}},
+	} {
+		touched, err := f.s.AdvanceTransfer(f.ctx(), f.tenant, t.ID, begun.Epoch, to)
+		f.ok(err)
+		want := begun
+		want.TransferProgress, want.TouchedAt = to, touched
+		f.equal("advanced", want, f.transfer(t.ID))
+		if touched.Before(begun.TouchedAt) {
+			f.Errorf("touched at %v, begun at %v", touched, begun.TouchedAt)
+		}
+	}
+	before := f.transfer(t.ID)
+	f.lost("back", f.advance(begun, 99))
+	ahead := begun
+	ahead.Epoch++
+	f.lost("an epoch that is yet to come", f.advance(ahead, size))
+	if _, err := f.s.AdvanceTransfer(f.ctx(), f.tenant, t.ID, begun.Epoch, store.TransferProgress{Length: size, Offset: size + 1}); err == nil {
+		f.Error("advanced beyond its length")
+	}
+	f.equal("what has failed", before, f.transfer(t.ID))
+	missing := transfer()
+	f.lost("one that is not there", f.advance(missing, 1))
+}
+
+// Of two that write, the one that came later does, at once.
+func testTransferOneWrites(f *fixture) {
+	first := f.begin(transfer())
+	second := f.take(first.ID)
+	third := f.take(first.ID)
+	f.ok(f.advance(third, 30))
+	before := f.transfer(first.ID)
+	for _, stale := range []store.Transfer{first, second} {
+		f.lost("advance by an earlier request", f.advance(stale, 50))
+		_, err := f.endTransfer(stale, whole(stale))
+		f.lost("finish by an earlier request", err)
+	}
+	f.equal("after the earlier requests", before, f.transfer(first.ID))
+	f.equal("jobs", []jobs.Job(nil), f.list(store.JobFilter{}))
+	f.ok(f.advance(third, 60))
+	_, err := f.endTransfer(third, whole(third))
+	f.ok(err)
+}
+
+// testTransferManyClaim: many claim one transfer, and advance it by one byte for as long as it is theirs. Each
+// byte was advanced by one of them alone, which held the latest epoch when it did.
+func testTransferManyClaim(f *fixture) {
+	const callers, rounds = 50, 10
+	t := transfer()
+	t.Length = callers * rounds
+	id := f.begin(t).ID
+	var (
+		mu     sync.Mutex
+		epochs = map[int64]bool{}
+		by     = map[int64]int64{} // offset → the epoch that went there
+	)
+	together(callers, func(int) {
+		for range rounds {
+			now, err := f.s.Transfer(f.ctx(), f.tenant, id)
+			if err != nil {
+				f.Error(err)
+				return
+			}
+			mine, claimed, err := f.s.ClaimTransfer(f.ctx(), f.tenant, id, now.Offset)
+			if err != nil || !claimed {
+				if err != nil || mine.Offset == now.Offset && mine.Epoch == now.Epoch {
+					f.Errorf("claim at %d: %+v, %v", now.Offset, mine, err)
+				}
+				continue
+			}
+			err = f.advance(mine, mine.Offset+1)
+			if err != nil && !errors.Is(err, store.ErrTransferLost) {
+				f.Error(err)
+			}
+			mu.Lock()
+			if epochs[mine.Epoch] {
+				f.Errorf("epoch %d was given twice", mine.Epoch)
+			}
+			epochs[mine.Epoch] = true
+			if at, twice := by[mine.Offset+1]; err == nil && twice {
+				f.Errorf("epochs %d and %d both went to %d", at, mine.Epoch, mine.Offset+1)
+			} else if err == nil {
+				by[mine.Offset+1] = mine.Epoch
+			}
+			mu.Unlock()
+		}
+	})
+	last := f.transfer(id)
+	if last.Offset != int64(len(by)) || last.Offset == 0 || last.Epoch != int64(len(epochs))+1 {
+		f.Errorf("stands at %d, in epoch %d, after %d advances and %d claims", last.Offset, last.Epoch, len(by), len(epochs))
+	}
+	for offset := int64(2); offset <= last.Offset; offset++ {
+		if by[offset] <= by[offset-1] {
+			f.Errorf("went to %d in epoch %d, and before that to %d in epoch %d", offset, by[offset], offset-1, by[offset-1])
+		}
+	}
+}
+
+// finished checks that a transfer has become a file with one job.
+func (f *fixture) finished(begun store.Transfer, u store.Upload, a store.Accepted) {
+	f.Helper()
+	want := begun
+	want.BlobKey, want.JobID = uuid.Nil, u.Job.ID
+	want.TransferProgress = store.TransferProgress{Length: u.File.Size, Offset: u.File.Size}
+	got := f.transfer(begun.ID)
+	want.Epoch, want.TouchedAt = got.Epoch, got.TouchedAt
+	f.equal("transfer", want, got)
+	if a.JobID != u.Job.ID || a.Generation != 1 {
+		f.Errorf("accepted %+v", a)
+	}
+	file, content, err := f.s.File(f.ctx(), f.tenant, begun.ID)
+	f.ok(err)
+	f.equal("file", jobs.File{
+		ID: begun.ID, Tenant: f.tenant, Name: u.File.Name, Size: u.File.Size, SHA256: u.File.SHA256, MediaType: u.File.MediaType, CreatedAt: file.CreatedAt,
+	}, file)
+	f.equal("content", store.Content{Inline: u.File.Content, BlobKey: u.File.BlobKey}, content)
+	if made := f.list(store.JobFilter{FileID: begun.ID}); len(made) != 1 || made[0].ID != u.Job.ID {
+		f.Errorf("jobs on the file: %+v", made)
+	}
+}
+
+func testTransferFinish(f *fixture) {
+	begun := f.begin(transfer())
+	f.ok(f.advance(begun, 60))
+	mine := f.take(begun.ID)
+	u := whole(begun)
+	a, err := f.endTransfer(mine, u)
+	f.ok(err)
+	f.finished(begun, u, a)
+	if !a.Due || !f.transfer(begun.ID).TouchedAt.After(begun.TouchedAt) {
+		f.Errorf("due: %t, begun at %v, touched at %v", a.Due, begun.TouchedAt, f.transfer(begun.ID).TouchedAt)
+	}
+	f.owned("finished", begun.BlobKey, true)
+	f.equal("events", []store.EventType{store.EventAccepted}, f.eventTypes(a.JobID))
+	f.equal("heads", []store.Delivery{{JobID: a.JobID, Generation: 1, Queue: jobs.DefaultQueue}}, f.heads())
+
+	before := f.transfer(begun.ID)
+	_, err = f.endTransfer(mine, whole(begun))
+	f.lost("finish again", err)
+	f.lost("advance", f.advance(mine, size))
+	f.equal("finished", before, f.transfer(begun.ID))
+	f.run(a.JobID, jobs.RunSucceeded)
+}
+
+// A small file's content is kept in the row, and its blob is left to the caller.
+func testTransferFinishInline(f *fixture) {
+	t := transfer()
+	t.Length = 4
+	begun, kept := f.begin(t), f.begin(transfer())
+	u := upload(withContent([]byte("four")))
+	u.File.ID = t.ID
+	a, err := f.endTransfer(begun, u)
+	f.ok(err)
+	f.finished(begun, u, a)
+	f.owned("inline", t.BlobKey, false)
+	f.owned("another's", kept.BlobKey, true)
+
+	empty := transfer()
+	empty.Length = 0
+	u = upload(withContent(nil))
+	u.File.ID = empty.ID
+	begun = f.begin(empty)
+	a, err = f.endTransfer(begun, u)
+	f.ok(err)
+	f.finished(begun, u, a)
+}
+
+func testTransferFinishOfParts(f *fixture) {
+	part := transfer()
+	part.Partial = true
+	f.ok(f.advance(f.begin(part), size))
+	for _, change := range []option{inBlob(uuid.New()), withContent([]byte("put together"))} {
+		final := transfer()
+		final.BlobKey, final.Parts = uuid.Nil, []uuid.UUID{part.ID}
+		u := upload(change)
+		u.File.ID, final.Length = final.ID, u.File.Size
+		begun := f.begin(final)
+		a, err := f.endTransfer(begun, u)
+		f.ok(err)
+		f.finished(begun, u, a)
+		if u.File.BlobKey != uuid.Nil {
+			f.owned("put together", u.File.BlobKey, true)
+		}
+	}
+	f.owned("the part", part.BlobKey, true)
+}
+
+func testTransferFinishOfUnknownLength(f *fixture) {
+	t := transfer()
+	t.Length = store.UnknownLength
+	begun := f.begin(t)
+	f.ok(f.advance(begun, 60))
+	u := whole(begun)
+	a, err := f.endTransfer(begun, u)
+	f.ok(err)
+	f.finished(begun, u, a)
+}
+
+// Of calls at the same time, in the same epoch, one has its effect.
+func testTransferFinishAtOnce(f *fixture) {
+	const rounds, calls = 5, 20
+	for range rounds {
+		begun := f.begin(transfer())
+		uploads, answers, errs := make([]store.Upload, calls), make([]store.Accepted, calls), make([]error, calls)
+		for i := range uploads {
+			uploads[i] = whole(begun)
+		}
+		together(calls, func(i int) { answers[i], errs[i] = f.endTransfer(begun, uploads[i]) })
+		done := 0
+		for i, err := range errs {
+			if err != nil {
+				f.lost("finish beside others", err)
+				continue
+			}
+			done++
+			f.finished(begun, uploads[i], answers[i])
+			f.equal("events", []store.EventType{store.EventAccepted}, f.eventTypes(uploads[i].Job.ID))
+		}
+		if done != 1 {
+			f.Errorf("%d calls have finished, want one", done)
+		}
+	}
+	if n, ready := len(f.list(store.JobFilter{})), f.queue(jobs.DefaultQueue).Ready.N; n != rounds || ready != rounds {
+		f.Errorf("there are %d jobs and %d are ready, want one of each of %d transfers", n, ready, rounds)
+	}
+	page, _, err := f.s.EventsAfter(f.ctx(), "", 100)
+	f.ok(err)
+	if len(page) > rounds { // those of the latest transactions may be yet to come
+		f.Errorf("%d events, want one of each of %d transfers", len(page), rounds)
+	}
+}
+
+// A claim beside a finish comes before it, which is lost then, or after it, and has no effect.
+func testTransferFinishAgainstClaim(f *fixture) {
+	var claims atomic.Int64
+	for range 30 {
+		begun := f.begin(transfer())
+		u := whole(begun)
+		var (
+			finishErr, claimErr error
+			accepted            store.Accepted
+			claimed             bool
+		)
+		together(2, func(i int) {
+			if i == 0 {
+				accepted, finishErr = f.endTransfer(begun, u)
+			} else {
+				_, claimed, claimErr = f.s.ClaimTransfer(f.ctx(), f.tenant, begun.ID, 0)
+			}
+		})
+		f.ok(claimErr)
+		if !claimed {
+			f.ok(finishErr)
+			f.finished(begun, u, accepted)
+			continue
+		}
+		claims.Add(1)
+		f.lost("finish after a claim", finishErr)
+		if t := f.transfer(begun.ID); t.JobID != uuid.Nil || t.Epoch != 2 || t.BlobKey != begun.BlobKey {
+			f.Errorf("claimed, yet %+v", t)
+		}
+	}
+	f.Logf("%d of 30 were claimed first", claims.Load())
+}
+
+func testTransferFinishTakesOver(f *fixture) {
+	origin := f.accept(same)
+	f.done(origin)
+	given := f.job(origin)
+	begun := f.begin(transfer())
+	u := whole(begun, reusable)
+	file, _, err := f.s.File(f.ctx(), f.tenant, given.FileID)
+	f.ok(err)
+	u.File.SHA256 = file.SHA256
+	a, err := f.endTransfer(begun, u)
+	f.ok(err)
+	f.gave("the same bytes", a, origin)
+	f.finished(begun, u, a)
+	f.equal("events", []store.EventType{store.EventAccepted, store.EventReused}, f.eventTypes(a.JobID))
+}
+
+func testTransferFinishKeepsAnswer(f *fixture) {
+	begun := f.begin(transfer())
+	mine := once("k", "a")
+	_, err := f.s.BeginOnce(f.ctx(), f.tenant, mine, time.Minute)
+	f.ok(err)
+	given := store.Answer{Status: 202, Location: "/v1/jobs/x", Body: []byte("accepted")}
+	stale := whole(begun, inBlobSince(begun.BlobKey, time.Now().Add(-store.MaxBlobAge-time.Minute)))
+	if _, err := f.s.FinishTransfer(f.ctx(), f.tenant, begun.ID, begun.Epoch, stale, &store.OnceAnswer{Once: mine, Answer: given}); !errors.Is(err, store.ErrStale) {
+		f.Errorf("old bytes: %v", err)
+	}
+	if _, err := f.s.BeginOnce(f.ctx(), f.tenant, once("k", "a"), time.Minute); !errors.Is(err, store.ErrOnceBusy) {
+		f.Errorf("after what failed: %v", err)
+	}
+	_, err = f.s.FinishTransfer(f.ctx(), f.tenant, begun.ID, begun.Epoch, whole(begun), &store.OnceAnswer{Once: mine, Answer: given})
+	f.ok(err)
+	answer, err := f.s.BeginOnce(f.ctx(), f.tenant, once("k", "a"), time.Minute)
+	f.ok(err)
+	f.equal("answer", &given, answer)
+}
+
+// What was refused has left the transfer as it was, to be finished all the same.
+func testTransferFinishFails(f *fixture) {
+	begun := f.begin(transfer())
+	f.ok(f.advance(begun, 60))
+	before := f.transfer(begun.ID)
+	taken := f.accept()
+	if _, err := f.endTransfer(begun, whole(begun, inBlobSince(begun.BlobKey, time.Now().Add(-store.MaxBlobAge-time.Minute)))); !errors.Is(err, store.ErrStale) {
+		f.Errorf("old bytes: %v", err)
+	}
+	if _, err := f.endTransfer(begun, whole(begun, func(u *store.Upload) { u.Job.ID = taken })); err == nil {
+		f.Error("a job was accepted a second time")
+	}
+	f.equal("transfer", before, f.transfer(begun.ID))
+	f.owned("refused", begun.BlobKey, true)
+	if _, _, err := f.s.File(f.ctx(), f.tenant, begun.ID); !errors.Is(err, store.ErrNotFound) {
+		f.Errorf("the file: %v", err)
+	}
+	u := whole(begun)
+	a, err := f.endTransfer(begun, u)
+	f.ok(err)
+	f.finished(begun, u, a)
+}
+
+// A file that the transfer is not is refused, whatever its caller has mixed up.
+func testTransferFinishAsAnother(f *fixture) {
+	begun, other := f.begin(transfer()), f.begin(transfer())
+	partial := transfer()
+	partial.Partial = true
+	for what, change := range map[string]option{
+		"another ID":   func(u *store.Upload) { u.File.ID = other.ID },
+		"another blob": func(u *store.Upload) { u.File.BlobKey = other.BlobKey },
+		"another size": func(u *store.Upload) { u.File.Size-- },
+	} {
+		u := whole(begun)
+		change(&u)
+		if _, err := f.endTransfer(begun, u); err == nil || errors.Is(err, store.ErrTransferLost) {
+			f.Errorf("%s: %v", what, err)
+		}
+	}
+	part := f.begin(partial)
+	if _, err := f.endTransfer(part, whole(part)); err == nil {
+		f.Error("a part has become a file")
+	}
+	f.equal("transfer", begun, f.transfer(begun.ID))
+	f.equal("jobs", []jobs.Job(nil), f.list(store.JobFilter{}))
+	missing := transfer()
+	_, err := f.endTransfer(missing, whole(missing))
+	f.lost("one that is not there", err)
+	f.owned("one that is not there", missing.BlobKey, false)
+}
+
+func testTransferDrop(f *fixture) {
+	begun, finished := f.begin(transfer()), f.begin(transfer())
+	f.owned("unfinished", begun.BlobKey, true)
+	key, err := f.s.DropTransfer(f.ctx(), f.tenant, begun.ID)
+	f.ok(err)
+	if key != begun.BlobKey {
+		f.Errorf("dropped the blob %v, want %v", key, begun.BlobKey)
+	}
+	f.owned("dropped", begun.BlobKey, false)
+	f.lost("advance", f.advance(begun, 1))
+	_, err = f.endTransfer(begun, whole(begun))
+	f.lost("finish", err)
+	f.owned("finished after it was dropped", begun.BlobKey, false)
+	if _, err := f.s.DropTransfer(f.ctx(), f.tenant, begun.ID); !errors.Is(err, store.ErrNotFound) {
+		f.Errorf("dropped again: %v", err)
+	}
+	if _, err := f.s.Transfer(f.ctx(), f.tenant, begun.ID); !errors.Is(err, store.ErrNotFound) {
+		f.Errorf("read: %v", err)
+	}
+
+	_, err = f.endTransfer(finished, whole(finished))
+	f.ok(err)
+	key, err = f.s.DropTransfer(f.ctx(), f.tenant, finished.ID)
+	f.ok(err)
+	if key != uuid.Nil {
+		f.Errorf("of a finished one, the blob %v was dropped", key)
+	}
+	f.owned("finished", finished.BlobKey, true)
+	if _, content, err := f.s.File(f.ctx(), f.tenant, finished.ID); err != nil || content.BlobKey != finished.BlobKey {
+		f.Errorf("the file: %+v, %v", content, err)
+	}
+}
+
+// Once accepted, the file is deleted and pruned as any other, and what is left of its transfer does not mind.
+func testTransferFileGoesItsOwnWay(f *fixture) {
+	var begun [2]store.Transfer
+	for i := range begun {
+		begun[i] = f.begin(transfer())
+		a, err := f.endTransfer(begun[i], whole(begun[i]))
+		f.ok(err)
+		f.run(a.JobID, jobs.RunSucceeded)
+	}
+	open := f.begin(transfer())
+	deleted, err := f.s.DeleteFile(f.ctx(), f.tenant, begun[0].ID, operator, 10)
+	f.ok(err)
+	f.equal("deleted", store.Deleted{Done: true, Jobs: 1, Freed: []uuid.UUID{begun[0].BlobKey}}, deleted)
+	n, freed := f.prune()
+	if n != 1 {
+		f.Errorf("pruned %d jobs, want 1", n)
+	}
+	f.equal("freed", []uuid.UUID{begun[1].BlobKey}, freed)
+	held, err := f.s.DropHolds(f.ctx(), 0, 100)
+	f.ok(err)
+	f.equal("held", []uuid.UUID(nil), held)
+	f.owned("of one that is open", open.BlobKey, true)
+	for _, t := range begun {
+		f.gone(t.ID)
+		key, err := f.s.DropTransfer(f.ctx(), f.tenant, t.ID)
+		f.ok(err)
+		if key != uuid.Nil {
+			f.Errorf("dropped the blob %v", key)
+		}
+	}
+}
+
+func testTransferPrune(f *fixture) {
+	finished, final := f.begin(transfer()), transfer()
+	_, err := f.endTransfer(finished, whole(finished))
+	f.ok(err)
+	final.BlobKey, final.Parts = uuid.Nil, []uuid.UUID{finished.ID}
+	f.begin(final)
+	var want []uuid.UUID
+	for range 3 {
+		want = append(want, f.begin(transfer()).BlobKey)
+	}
+	if n, freed, err := f.s.PruneTransfers(f.ctx(), time.Hour, 100); n != 0 || len(freed) != 0 || err != nil {
+		f.Errorf("pruned %d that are not an hour old, %v, %v", n, freed, err)
+	}
+	total, freed := 0, []uuid.UUID(nil)
+	f.eventually("all are old", func() bool {
+		n, keys, err := f.s.PruneTransfers(f.ctx(), 0, 2)
+		f.ok(err)
+		if n > 2 || len(keys) > n {
+			f.Errorf("pruned %d, want at most 2, and freed %v", n, keys)
+		}
+		total += n
+		freed = append(freed, keys...)
+		return total == 5
+	})
+	f.equal("freed", sorted(want), sorted(freed))
+	for _, key := range want {
+		f.owned("pruned", key, false)
+	}
+	f.owned("finished", finished.BlobKey, true)
+	if _, _, err := f.s.File(f.ctx(), f.tenant, finished.ID); err != nil {
+		f.Errorf("the file: %v", err)
+	}
+}
+
+// What counts is when a transfer was touched last, not when it was begun.
+func testTransferPruneByAge(f *fixture) {
+	const age = 300 * time.Millisecond
+	first, second, third := f.begin(transfer()), f.begin(transfer()), f.begin(transfer())
+	f.ok(f.advance(first, 1))
+	f.take(second.ID)
+	f.eventually("one is old enough", func() bool {
+		n, freed, err := f.s.PruneTransfers(f.ctx(), age, 1)
+		f.ok(err)
+		if n > 0 {
+			f.equal("freed", []uuid.UUID{third.BlobKey}, freed)
+		}
+		return n == 1
+	})
+	if now := f.begin(transfer()).CreatedAt; now.Sub(third.TouchedAt) < age {
+		f.Errorf("pruned %v after it was touched, want %v", now.Sub(third.TouchedAt), age)
+	}
+	f.transfer(first.ID)
+	f.transfer(second.ID)
+}
+
+// testTransferAllAtOnce: whatever is done at once, a blob belongs to its transfer until that is finished,
+// and to the file from then on, or is freed once.
+func testTransferAllAtOnce(f *fixture) {
+	const transfers, callers, rounds = 30, 16, 30
+	all := make([]store.Transfer, transfers)
+	for i := range all {
+		all[i] = f.begin(transfer())
+	}
+	var (
+		mu    sync.Mutex
+		freed = map[uuid.UUID]int{} // blobs, and how often
+	)
+	free := func(keys ...uuid.UUID) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, key := range keys {
+			freed[key]++
+		}
+	}
+	together(callers, func(c int) {
+		for n := range rounds {
+			t := all[(7*c+n)%transfers]
+			what, err := "claim", error(nil)
+			switch (c + n) % 8 {
+			case 0, 1, 2:
+				var claimed bool
+				if t, claimed, err = f.s.ClaimTransfer(f.ctx(), f.tenant, t.ID, 0); claimed {
+					what, err = "advance", f.advance(t, 0)
+				}
+			case 3, 4, 5:
+				var now store.Transfer
+				if now, err = f.s.Transfer(f.ctx(), f.tenant, t.ID); err == nil {
+					t.Epoch = now.Epoch
+					what = "finish"
+					_, err = f.endTransfer(t, whole(t))
+				}
+			case 6:
+				what = "drop"
+				var key uuid.UUID
+				if key, err = f.s.DropTransfer(f.ctx(), f.tenant, t.ID); key != uuid.Nil {
+					free(key)
+				}
+			case 7:
+				what = "prune"
+				var keys []uuid.UUID
+				_, keys, err = f.s.PruneTransfers(f.ctx(), 0, 1)
+				free(keys...)
+			}
+			if err != nil && !errors.Is(err, store.ErrTransferLost) && !errors.Is(err, store.ErrNotFound) {
+				f.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+	files := 0
+	for _, t := range all {
+		now, err := f.s.Transfer(f.ctx(), f.tenant, t.ID)
+		open := err == nil && now.JobID == uuid.Nil
+		_, _, err = f.s.File(f.ctx(), f.tenant, t.ID)
+		if err == nil {
+			files++
+		}
+		if open && err == nil {
+			f.Errorf("there is a file of what is not finished: %+v", now)
+		}
+		f.owned("in the end", t.BlobKey, open || err == nil)
+		if n := freed[t.BlobKey]; (n == 0) != (open || err == nil) || n > 1 {
+			f.Errorf("the blob of a transfer (open: %t; file: %v) was freed %d times", open, err, n)
+		}
+	}
+	if n := len(f.list(store.JobFilter{})); n != files {
+		f.Errorf("%d files have %d jobs", files, n)
+	}
+}
