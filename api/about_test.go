@@ -20,13 +20,14 @@ import (
 
 // served is everything that the API promises to serve.
 var served = []string{
-	"DELETE /v1/files/{id}",
+	"DELETE /tus/{id}", "DELETE /v1/files/{id}",
 	"GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz",
 	"GET /v1/events",
 	"GET /v1/files/{id}", "GET /v1/files/{id}/content",
 	"GET /v1/jobs", "GET /v1/jobs/{id}", "GET /v1/jobs/{id}/artifacts/{name}", "GET /v1/jobs/{id}/attempts", "GET /v1/jobs/{id}/events",
 	"GET /v1/kinds", "GET /v1/queues", "GET /v1/scaling", "GET /v1/scaling/{target}/decisions",
-	"POST /upload", "POST /v1/jobs/cancel", "POST /v1/jobs/retry", "POST /v1/jobs/{id}/cancel", "POST /v1/jobs/{id}/retry",
+	"HEAD /tus/{id}", "OPTIONS /tus", "OPTIONS /tus/", "OPTIONS /tus/{id}", "PATCH /tus/{id}",
+	"POST /tus", "POST /tus/", "POST /tus/{id}", "POST /upload", "POST /v1/jobs/cancel", "POST /v1/jobs/retry", "POST /v1/jobs/{id}/cancel", "POST /v1/jobs/{id}/retry",
 	"POST /v1/queues/{name}/pause", "POST /v1/queues/{name}/resume",
 	"POST /v1/scaling/{target}/pause", "POST /v1/scaling/{target}/pin", "POST /v1/scaling/{target}/resume", "POST /v1/scaling/{target}/unpin",
 	"POST /v1/uploads",
@@ -214,7 +215,7 @@ func TestCurlSamplesAreOfTheirRoute(t *testing.T) {
 			for _, sample := range op.Samples {
 				for line := range strings.Lines(sample.Source) {
 					line = strings.TrimSpace(line)
-					post := strings.Contains(line, "-X POST") || strings.Contains(line, "-F ") || strings.Contains(line, "--data-binary")
+					post := strings.Contains(line, "-X POST") || strings.Contains(line, "-F ") || strings.Contains(line, "--data-binary") && !strings.Contains(line, "-X PATCH")
 					if !pattern.MatchString(line) || post != (method == "post") {
 						t.Errorf("%s %s: %s", method, path, line)
 					}

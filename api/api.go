@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/leat-dev/leat/access"
+	"github.com/leat-dev/leat/api/tus"
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/blob"
 	"github.com/leat-dev/leat/jobs"
@@ -28,17 +30,22 @@ type API struct {
 	access   slog.Level
 	limits   Limits
 	inline   int
+	types    []string // accepted; empty for all
 	version  string
 	now      func() time.Time
 
 	proxies proxies
+	hsts    string
 	origins *origins
 	gate    *gate
+	quota   *quota
 	metrics *metrics
 	slots   *slots // uploads under way
 	drains  *slots // refused requests whose body is still read
 	heads   *buffers
 	streams *streams
+
+	transfers *tus.Handler // nil where the blob store takes no uploads in pieces
 
 	follower   *follower
 	following  *slots        // streams of events
@@ -65,8 +72,8 @@ func New(o Options) (*API, error) {
 		store: o.Store, blobs: o.Blobs, specs: o.Specs,
 		handOver: o.HandOver, ready: o.Ready,
 		log: o.Logger, access: o.AccessLog,
-		limits: o.Limits, inline: o.InlineLimit, version: o.Version, now: o.Now,
-		proxies: o.TrustedProxies,
+		limits: o.Limits, inline: o.InlineLimit, types: o.Types, version: o.Version, now: o.Now,
+		proxies: o.TrustedProxies, hsts: o.HSTS,
 		slots:   newSlots(o.Limits.Uploads),
 		drains:  newSlots(maxDrains),
 		heads:   newBuffers(o.headSize()),
@@ -80,9 +87,17 @@ func New(o Options) (*API, error) {
 		readers: map[string]bool{},
 		scopes:  map[string]access.Scope{},
 	}
-	a.endStreams = sync.OnceFunc(func() { close(a.closing) })
+	a.endStreams = sync.OnceFunc(func() {
+		close(a.closing)
+		if a.transfers != nil {
+			a.transfers.Interrupt()
+		}
+	})
 	a.defaults = a.defaultsOf(o.Specs)
 	var err error
+	if a.transfers, err = a.newTransfers(); err != nil {
+		return nil, err
+	}
 	if a.origins, err = newOrigins(o.CORSOrigins); err != nil {
 		return nil, fmt.Errorf("api: CORSOrigins: %w", err)
 	}
@@ -94,6 +109,9 @@ func New(o Options) (*API, error) {
 	}
 	routes := a.routes()
 	if a.metrics, err = newMetrics(o.Registerer, routes); err != nil {
+		return nil, err
+	}
+	if a.quota, err = newQuota(&o, a.metrics.unlimited.Inc); err != nil {
 		return nil, err
 	}
 	if err := a.mount(routes); err != nil {
@@ -112,6 +130,9 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Request-Id", c.id)
 	setSecurityHeaders(h)
+	if a.hsts != "" && c.https && !isLoopback(r.Host) { // localhost is other programs' host, too
+		h.Set("Strict-Transport-Security", a.hsts)
+	}
 	if err := a.origins.admit(h, r); err != nil {
 		a.turnAway(w, r, a.newBody(w, r), err)
 		return
@@ -122,6 +143,12 @@ func (a *API) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		if err := a.gate.admit(c, r, a.scopes[pattern]); err != nil {
 			a.turnAway(w, r, a.newBody(w, r), err)
 			return
+		}
+		if a.scopes[pattern] != everybody {
+			if err := a.quota.request(r, h, c.who.tenant); err != nil {
+				a.turnAway(w, r, a.newBody(w, r), err)
+				return
+			}
 		}
 	}
 	if r.ContentLength != 0 && !a.readers[pattern] {
@@ -171,6 +198,9 @@ func (a *API) unrouted(w http.ResponseWriter, r *http.Request) {
 func (a *API) allowed(r *http.Request) []string {
 	var methods []string
 	for _, method := range a.methods {
+		if method == http.MethodOptions || method == http.MethodHead && slices.Contains(methods, method) {
+			continue // every path has the one, at the end, and what has GET the other
+		}
 		try := *r
 		try.Method = method
 		if _, pattern := a.mux.Handler(&try); pattern != "" {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/leat-dev/leat/api/wire"
@@ -26,6 +27,12 @@ type body struct {
 	read int64
 	err  error // the first that is not io.EOF, in the client's terms
 	done bool  // io.EOF was seen
+
+	charge  func(n int64) error // is told of bytes that came; nil for nobody
+	charged int64
+
+	mu      sync.Mutex // of the deadline
+	stopped bool
 }
 
 func (a *API) newBody(w http.ResponseWriter, r *http.Request) *body {
@@ -48,11 +55,14 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if b.read >= b.renewAt {
 		b.renewAt = b.read + b.chunk
-		// Where there is no connection to set a deadline on, there is none to be held either.
-		_ = b.control.SetReadDeadline(b.now().Add(b.wait))
+		b.renew()
 	}
 	n, err := b.src.Read(p)
 	b.read += int64(n)
+	if failed := b.pay(err != nil); failed != nil {
+		b.err = failed
+		return 0, b.err
+	}
 	switch {
 	case b.read > b.limit:
 		b.err = fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", b.limit)
@@ -65,6 +75,35 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, b.err
 	}
 	return n, nil
+}
+
+// pay has the bytes charged that came since the last time, once they are many, or the last.
+func (b *body) pay(last bool) error {
+	due := b.read - b.charged
+	if b.charge == nil || due == 0 || due < chargeEvery && !last {
+		return nil
+	}
+	b.charged = b.read
+	return b.charge(due)
+}
+
+// renew gives the sender time for the next chunk.
+func (b *body) renew() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stopped {
+		// Where there is no connection to set a deadline on, there is none to be held either.
+		_ = b.control.SetReadDeadline(b.now().Add(b.wait))
+	}
+}
+
+// stop ends a Read that is under way, and those that are to come. Any goroutine may call it while the
+// request is served.
+func (b *body) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = true
+	_ = b.control.SetReadDeadline(b.now()) // as in renew
 }
 
 // bodyFailure tells a sender who was too slow from one who stopped.

@@ -4,15 +4,19 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,6 +109,38 @@ func TestSlowSenderOfABodyThatIsNotReadIsCutOff(t *testing.T) {
 	f.send(http.MethodPost, "/v1/queues/q/pause", strings.NewReader("{}")).is(http.StatusOK)
 	f.send(http.MethodPost, "/v1/queues/q/pause", strings.NewReader(strings.Repeat("x", 100<<10))).fails(wire.CodeBodyTooLarge)
 	f.send(http.MethodPost, "/nowhere", strings.NewReader("{}")).fails(wire.CodeNotFound)
+}
+
+// Over HTTP/2, it is a stream that is cut off, and the connection goes on.
+func TestSlowSenderOverHTTP2IsCutOff(t *testing.T) {
+	t.Parallel()
+	o := plainOptions(t)
+	hasty(nil)(&o)
+	server := httptest.NewUnstartedServer(nil)
+	server.Config, server.EnableHTTP2 = api.NewServer(mustAPI(t, o), o.Logger), true
+	server.StartTLS()
+	defer server.Close()
+	var connections atomic.Int32
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{ConnectDone: func(string, string, error) { connections.Add(1) }})
+	for range 3 {
+		silent, sender := io.Pipe()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v1/uploads", silent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p wire.Problem
+		if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.ProtoMajor != 2 || p.Code != wire.CodeRequestTimeout {
+			t.Errorf("%s: %+v, %v", res.Proto, p, err)
+		}
+		_, _ = res.Body.Close(), sender.Close() // both were ended by the other side
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("it took %d connections", n)
+	}
 }
 
 func TestTricklingSenderIsCutOff(t *testing.T) {

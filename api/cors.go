@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leat-dev/leat/api/tus"
 	"github.com/leat-dev/leat/api/wire"
 )
 
@@ -32,9 +33,11 @@ func newOrigins(list []string) (*origins, error) {
 
 // The headers that matter to a page: those it may send, and those it may see.
 const (
-	corsRequestHeaders  = "Authorization, Content-Type, Content-Digest, Repr-Digest, Idempotency-Key, Last-Event-ID, Want-Repr-Digest, X-Request-Id, Range, If-Range, If-Match, If-None-Match"
-	corsResponseHeaders = "Location, Retry-After, X-Request-Id, ETag, Repr-Digest, Idempotent-Replayed, Content-Disposition, Content-Range, Accept-Ranges, Allow"
-	corsMaxAge          = "600" // seconds
+	corsRequestHeaders = "Authorization, Content-Type, Content-Digest, Repr-Digest, Idempotency-Key, Last-Event-ID, Want-Repr-Digest, X-Request-Id, Range, If-Range, If-Match, If-None-Match, " +
+		"Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Checksum, Upload-Complete, Upload-Incomplete, Upload-Draft-Interop-Version, X-HTTP-Method-Override"
+	corsResponseHeaders = "Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, ETag, Repr-Digest, Idempotent-Replayed, Content-Disposition, Content-Range, Accept-Ranges, Allow, " +
+		"Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Expires, Upload-Complete, Upload-Incomplete, Upload-Limit, Upload-Draft-Interop-Version, " + tus.JobHeader
+	corsMaxAge = "600" // seconds
 )
 
 // admit sets the headers that the request's origin calls for, and refuses what it may not do.

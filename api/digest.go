@@ -24,7 +24,12 @@ var digestSizes = map[string]int{sha256Name: sha256.Size, sha512Name: sha512.Siz
 
 // The fields in which a sender says what its bytes are to add up to. Nothing is taken that is coded for
 // its way, so that both are about the same bytes.
-var digestFields = []string{"Content-Digest", "Repr-Digest"}
+var digestFields = []string{contentDigest, reprDigest}
+
+const (
+	contentDigest = "Content-Digest"
+	reprDigest    = "Repr-Digest"
+)
 
 // maxDigestField bounds such a field, in bytes: there are a handful of algorithms.
 const maxDigestField = 4 << 10
@@ -35,10 +40,19 @@ type promised struct {
 	sum              []byte
 }
 
-// promises reads the digests in a header, or in the headers of a form's part.
-func promises(get func(field string) []string) ([]promised, error) {
+// check holds what came against it.
+func (p *promised) check(got []byte) error {
+	if bytes.Equal(got, p.sum) {
+		return nil
+	}
+	return fail(wire.CodeDigestMismatch, "%s says %s=:%s:, and what arrived adds up to :%s:.", p.field, p.algorithm,
+		base64.StdEncoding.EncodeToString(p.sum), base64.StdEncoding.EncodeToString(got))
+}
+
+// promises reads the digests in some fields of a header, or of the headers of a form's part.
+func promises(fields []string, get func(field string) []string) ([]promised, error) {
 	var list []promised
-	for _, field := range digestFields {
+	for _, field := range fields {
 		lines := get(field)
 		if len(lines) == 0 {
 			continue
@@ -76,6 +90,7 @@ func promises(get func(field string) []string) ([]promised, error) {
 type digester struct {
 	promises []promised
 	sums     map[string]hash.Hash
+	fields   []string    // in which promises are made
 	trailer  http.Header // may bring more of them behind the body; nil when none was announced
 }
 
@@ -91,19 +106,19 @@ func newDigester(list []promised) *digester {
 	return d
 }
 
-// bodyDigester makes the digester of a request's body.
-func bodyDigester(r *http.Request) (*digester, error) {
-	list, err := promises(r.Header.Values)
+// bodyDigester makes the digester of a request's body, of which the fields speak.
+func bodyDigester(r *http.Request, fields ...string) (*digester, error) {
+	list, err := promises(fields, r.Header.Values)
 	if err != nil {
 		return nil, err
 	}
 	d := newDigester(list)
-	for _, field := range digestFields {
+	for _, field := range fields {
 		if _, announced := r.Trailer[field]; announced {
 			if d == nil {
 				d = &digester{sums: map[string]hash.Hash{}}
 			}
-			d.trailer = r.Trailer
+			d.fields, d.trailer = fields, r.Trailer
 			d.add(sha256Name)
 			d.add(sha512Name)
 		}
@@ -137,14 +152,13 @@ func (d *digester) check() error {
 	if d == nil {
 		return nil
 	}
-	late, err := promises(d.trailer.Values)
+	late, err := promises(d.fields, d.trailer.Values)
 	if err != nil {
 		return err
 	}
 	for _, p := range append(d.promises, late...) {
-		if got := d.sums[p.algorithm].Sum(nil); !bytes.Equal(got, p.sum) {
-			return fail(wire.CodeDigestMismatch, "%s says %s=:%s:, and what arrived adds up to :%s:.", p.field, p.algorithm,
-				base64.StdEncoding.EncodeToString(p.sum), base64.StdEncoding.EncodeToString(got))
+		if err := p.check(d.sums[p.algorithm].Sum(nil)); err != nil {
+			return err
 		}
 	}
 	return nil

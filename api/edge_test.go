@@ -190,6 +190,38 @@ func TestForwardedProtoNamesThePagesAddress(t *testing.T) {
 	}
 }
 
+func TestBrowsersAreHeldToHTTPS(t *testing.T) {
+	t.Parallel()
+	const year = "max-age=31536000"
+	for _, test := range []struct {
+		name, target, peer, forwarded, hsts, want string
+	}{
+		{"by TLS", "https://files.example/healthz", "9.9.9.9:9", "", year, year},
+		{"by TLS, a path that is none", "https://files.example/nowhere", "9.9.9.9:9", "", year, year},
+		{"a proxy had it by TLS", "http://files.example/healthz", "10.0.0.1:9", "https", year, year},
+		{"a proxy had it in plain text", "http://files.example/healthz", "10.0.0.1:9", "http", year, ""},
+		{"a stranger claims it", "http://files.example/healthz", "9.9.9.9:9", "https", year, ""},
+		{"in plain text", "http://files.example/healthz", "9.9.9.9:9", "", year, ""},
+		{"this machine", "https://localhost:8443/healthz", "127.0.0.1:9", "", year, ""},
+		{"this machine's address", "https://127.0.0.1/healthz", "127.0.0.1:9", "", year, ""},
+		{"off", "https://files.example/healthz", "9.9.9.9:9", "", "", ""},
+	} {
+		o := plainOptions(t)
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		o.HSTS = test.hsts
+		r := httptest.NewRequest(http.MethodGet, test.target, nil)
+		r.RemoteAddr = test.peer
+		if test.forwarded != "" {
+			r.Header.Set("X-Forwarded-Proto", test.forwarded)
+		}
+		w := httptest.NewRecorder()
+		mustAPI(t, o).ServeHTTP(w, r)
+		if got := w.Header().Get("Strict-Transport-Security"); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 // plainOptions are those of an API that no test talks to the store through.
 func plainOptions(t testing.TB) api.Options {
 	t.Helper()
@@ -222,6 +254,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		"HandOver":          func(o *api.Options) { o.HandOver = nil },
 		"Ready":             func(o *api.Options) { o.Ready = nil },
 		"Logger":            func(o *api.Options) { o.Logger = nil },
+		"Settings":          func(o *api.Options) { o.Settings = nil },
 		"Now":               func(o *api.Options) { o.Now = nil },
 		"InlineLimit":       func(o *api.Options) { o.InlineLimit = -1 },
 		"InlineLimit 99":    func(o *api.Options) { o.InlineLimit = 99 << 20 },

@@ -15,13 +15,15 @@ import (
 
 	"github.com/leat-dev/leat/access"
 	"github.com/leat-dev/leat/api/wire"
-	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
 )
 
 const (
-	// placeEvery is how often a stream looks where a job stands that waits.
+	// placeEvery is how often a stream looks where a job stands that waits: less often where that takes
+	// the store long, so that it is at most one part in placeShare of the time, and a thousand streams
+	// keep no more than one connection of the store busy.
 	placeEvery = 2 * time.Second
+	placeShare = 1000
 	// streamRetry is how long a client is to wait before it comes again, when the connection breaks.
 	streamRetry = time.Second
 	eventPage   = 200
@@ -89,14 +91,18 @@ func (s *stream) wait(ctx context.Context, sub *subscription, look <-chan time.T
 	}
 }
 
-// event sends one event, under an ID where it can be resumed from.
-func (s *stream) event(id string, e wire.Event) error {
+// event sends one event.
+func (s *stream) event(id string, e wire.Event) error { return s.write(eventText(id, e)) }
+
+// eventText is one event as it is sent, under an ID where it can be resumed from.
+func eventText(id string, e wire.Event) string {
 	var b strings.Builder
 	if id != "" {
 		fmt.Fprintf(&b, "id: %s\n", id)
 	}
 	fmt.Fprintf(&b, "event: %s\ndata: %s", e.Type, mustJSON(&e)) // which ends its line
-	return s.write(b.String() + "\n")
+	b.WriteByte('\n')
+	return b.String()
 }
 
 // resumeFrom is the last event that the client has, empty for none.
@@ -215,9 +221,11 @@ func (js *jobStream) run(ctx context.Context) error {
 		if err := js.tell(ctx); err != nil || js.over() {
 			return err
 		}
+		began := time.Now()
 		if err := js.tellPlace(ctx); err != nil {
 			return err
 		}
+		places.Reset(max(placeEvery, placeShare*time.Since(began)))
 		news, err := js.wait(ctx, js.news, places.C, beat)
 		if err == nil && news {
 			err = js.look(ctx, js.mark.ID)
@@ -325,7 +333,7 @@ func (s *stream) runTenant(ctx context.Context, news *subscription, position str
 	defer beat.Stop()
 	for {
 		var err error
-		if position, err = s.tellAll(ctx, news.of.tenant, position); err != nil {
+		if position, err = s.tellAll(ctx, news.of, position); err != nil {
 			return err
 		}
 		if _, err = s.wait(ctx, news, nil, beat); err != nil {
@@ -335,25 +343,16 @@ func (s *stream) runTenant(ctx context.Context, news *subscription, position str
 }
 
 // tellAll sends what there is after a position, and returns the next.
-func (s *stream) tellAll(ctx context.Context, tenant jobs.Tenant, position string) (string, error) {
+func (s *stream) tellAll(ctx context.Context, from *followed, position string) (string, error) {
 	for {
-		events, next, err := s.api.store.TenantEvents(ctx, tenant, position, eventPage)
-		if err != nil {
+		p, err := from.read(ctx, position)
+		if err == nil && p.text != "" {
+			err = s.write(p.text)
+		}
+		if err != nil || p.next == position {
 			return position, err
 		}
-		for i := range events {
-			id := ""
-			if i == len(events)-1 {
-				id = next // a page is had as a whole, or once more
-			}
-			if err := s.event(id, wireEvent(&events[i])); err != nil {
-				return position, err
-			}
-		}
-		if next == position {
-			return next, nil
-		}
-		position = next
+		position = p.next
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,6 +159,44 @@ func TestEventsOfATenant(t *testing.T) {
 		f.equal("resumed", "ended", resumed.next().Type)
 		more := f.uploadRaw("more", "")
 		f.equal("more", more.JobID, resumed.next().JobID)
+	})
+}
+
+// pageStore counts the pages that streams read.
+type pageStore struct {
+	store.Store
+	pages atomic.Int64
+}
+
+func (s *pageStore) TenantEvents(ctx context.Context, tenant jobs.Tenant, position string, limit int) ([]store.Event, string, error) {
+	if limit > 1 {
+		s.pages.Add(1)
+	}
+	return s.Store.TenantEvents(ctx, tenant, position, limit)
+}
+
+// What one stream of a tenant reads, the others need not read again.
+func TestStreamsShareWhatTheyRead(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s store.Store) {
+		counting := &pageStore{Store: s}
+		f := newFixture(t, counting)
+		streams := make([]*stream, 50)
+		for i := range streams {
+			streams[i] = f.stream("/v1/events")
+		}
+		f.uploadRaw("first", "") // all are at the same position behind it
+		for _, st := range streams {
+			f.equal("type", "accepted", st.next().Type)
+		}
+		before := counting.pages.Load()
+		second := f.uploadRaw("second", "")
+		for _, st := range streams {
+			f.equal("second", second.JobID, st.next().JobID)
+		}
+		if pages := counting.pages.Load() - before; pages >= int64(len(streams))/2 {
+			t.Errorf("%d streams read %d pages for one event", len(streams), pages)
+		}
 	})
 }
 

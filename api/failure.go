@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/leat-dev/leat/api/tus"
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/blob"
 	"github.com/leat-dev/leat/jobs"
@@ -23,6 +25,7 @@ type failure struct {
 	detail string
 	fields []wire.FieldError
 	cause  error
+	wait   time.Duration // until the same may succeed, where that is known better than by code
 }
 
 func (f *failure) Error() string {
@@ -54,50 +57,81 @@ func failureOf(err error) *failure {
 		f     *failure
 		state *store.StateError
 		param *jobs.ParamError
+
+		refused *tus.Error
+		header  *tus.HeaderError
 	)
 	switch {
 	case errors.As(err, &f):
 		return f
-	case errors.Is(err, store.ErrNotFound):
-		return &failure{code: wire.CodeNotFound}
 	case errors.As(err, &state):
 		return fail(wire.CodeStateConflict, "Cannot %s a job that is %s.", state.Want, state.State)
+	case errors.As(err, &refused):
+		return transferFailure(refused)
+	case errors.As(err, &header):
+		return failField(wire.CodeInvalidParameter, header.Header, header.Reason)
 	case errors.As(err, &param):
 		field := "params"
 		if param.Field != "" {
 			field += "." + param.Field
 		}
 		return failField(wire.CodeInvalidParams, field, param.Reason)
-	case errors.Is(err, store.ErrInUse):
-		return &failure{code: wire.CodeFileInUse}
-	case errors.Is(err, store.ErrOtherRequest):
-		return &failure{code: wire.CodeKeyReused}
-	case errors.Is(err, store.ErrOnceBusy):
-		return &failure{code: wire.CodeRequestInProgress}
 	case errors.Is(err, store.ErrBadCursor):
 		return failField(wire.CodeInvalidCursor, "cursor", "not a cursor of this list")
-	case errors.Is(err, store.ErrNoSpace), errors.Is(err, blob.ErrNoSpace):
-		return &failure{code: wire.CodeInsufficientStorage, cause: err}
 	case errors.Is(err, store.ErrStale):
 		return &failure{code: wire.CodeRequestTimeout, detail: "The form took longer than its first file may wait.", cause: err}
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return &failure{code: wire.CodeStoreUnavailable, cause: err}
-	case errors.Is(err, context.Canceled):
-		return &failure{code: wire.CodeRequestTimeout} // the client went away; nobody reads this
-	case errors.Is(err, blob.ErrNotExist):
-		return &failure{code: wire.CodeContentMissing, cause: err}
+	}
+	for _, refusal := range refusals {
+		if errors.Is(err, refusal.err) {
+			return &failure{code: refusal.code}
+		}
+	}
+	for _, fault := range faults {
+		if errors.Is(err, fault.err) {
+			return &failure{code: fault.code, cause: err}
+		}
 	}
 	return &failure{code: wire.CodeInternal, cause: err}
 }
 
+// knownError is an error that a code says all of.
+type knownError struct {
+	err  error
+	code wire.Code
+}
+
+// refusals are the client's affair, faults the operator's too; of more than one that fit, the first counts.
+var (
+	refusals = []knownError{
+		{store.ErrNotFound, wire.CodeNotFound},
+		{store.ErrInUse, wire.CodeFileInUse},
+		{store.ErrOtherRequest, wire.CodeKeyReused},
+		{store.ErrOnceBusy, wire.CodeRequestInProgress},
+		{tus.ErrExpired, wire.CodeUploadExpired},
+		{tus.ErrLocked, wire.CodeUploadLocked},
+		{tus.ErrInterrupted, wire.CodeUploadInterrupted},
+		{tus.ErrAccepted, wire.CodeUploadFinished},
+		{tus.ErrBadChecksum, wire.CodeChecksumMismatch},
+	}
+	faults = []knownError{
+		{store.ErrNoSpace, wire.CodeInsufficientStorage},
+		{blob.ErrNoSpace, wire.CodeInsufficientStorage},
+		{store.ErrUnavailable, wire.CodeStoreUnavailable},
+		{context.DeadlineExceeded, wire.CodeStoreUnavailable},
+		{context.Canceled, wire.CodeRequestTimeout}, // the client went away; nobody reads this
+		{blob.ErrNotExist, wire.CodeContentMissing},
+		{tus.ErrBlobs, wire.CodeBlobUnavailable},
+	}
+)
+
 // retryAfter is what a client is told to wait, by code.
 func retryAfter(code wire.Code) time.Duration {
 	switch code {
-	case wire.CodeTooManyUploads, wire.CodeTooManyStreams, wire.CodeRequestInProgress:
+	case wire.CodeTooManyUploads, wire.CodeTooManyStreams, wire.CodeRequestInProgress, wire.CodeUploadLocked, wire.CodeUploadInterrupted:
 		return time.Second
 	case wire.CodeStoreUnavailable, wire.CodeBlobUnavailable:
 		return 3 * time.Second
-	case wire.CodeInsufficientStorage:
+	case wire.CodeInsufficientStorage, wire.CodeTooManyWaiting, wire.CodeBacklogFull:
 		return time.Minute
 	default:
 		return 0
@@ -130,8 +164,12 @@ func newProblem(ctx context.Context, f *failure) *problem {
 	if f.code == wire.CodeUnauthorized {
 		p.headers.Set("WWW-Authenticate", `Bearer realm="leat"`)
 	}
-	if wait := retryAfter(f.code); wait > 0 {
-		p.headers.Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
+	wait := retryAfter(f.code)
+	if f.wait > 0 {
+		wait = min(max(f.wait, minComeBack), maxComeBack)
+	}
+	if wait > 0 {
+		p.headers.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	return p
 }

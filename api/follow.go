@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +36,22 @@ type followed struct {
 	stop    context.CancelFunc
 	done    chan struct{}
 	streams map[*subscription]struct{} // under the follower's lock
+
+	looks atomic.Int64  // after which streams were told to read
+	turn  chan struct{} // holds one message while a stream reads, which has parts and order
+	parts map[string]part
+	order []string // of the parts that are kept, oldest first
+}
+
+// keepPages is how many pages of a tenant's events are kept for streams that come to them a little
+// later; of at most eventPage events each.
+const keepPages = 16
+
+// part is one page of a tenant's events as streams send it, and the position behind it.
+type part struct {
+	text string
+	next string
+	look int64 // before which it was read
 }
 
 // subscription is one stream's. News is told that there is something new; it holds one message, since
@@ -56,7 +74,10 @@ func (f *follower) follow(ctx context.Context, tenant jobs.Tenant, mark store.Ma
 	of, ok := f.tenants[tenant]
 	if !ok {
 		ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // it goes on for others
-		of = &followed{follower: f, tenant: tenant, stop: stop, done: make(chan struct{}), streams: map[*subscription]struct{}{}}
+		of = &followed{
+			follower: f, tenant: tenant, stop: stop, done: make(chan struct{}),
+			streams: map[*subscription]struct{}{}, turn: make(chan struct{}, 1), parts: map[string]part{},
+		}
 		f.tenants[tenant] = of
 		go of.run(ctx)
 	}
@@ -130,6 +151,7 @@ func (of *followed) look(ctx context.Context, position string) (string, error) {
 	if len(events) == 0 && position != "" {
 		return next, nil
 	}
+	of.looks.Add(1)
 	for _, s := range all {
 		s.tell()
 	}
@@ -161,5 +183,47 @@ func (of *followed) compare(byJob map[uuid.UUID][]*subscription, marks []store.M
 				s.tell()
 			}
 		}
+	}
+}
+
+// read returns the page at a position: the one that another stream has just read, or the store's. That
+// there was nothing holds until there was another look, which tells all streams to read again.
+func (of *followed) read(ctx context.Context, position string) (part, error) {
+	select {
+	case of.turn <- struct{}{}:
+		defer func() { <-of.turn }()
+	case <-ctx.Done():
+		return part{}, context.Cause(ctx)
+	}
+	look := of.looks.Load()
+	if p, ok := of.parts[position]; ok && (p.next != position || p.look == look) {
+		return p, nil
+	}
+	events, next, err := of.store.TenantEvents(ctx, of.tenant, position, eventPage)
+	if err != nil {
+		return part{}, err
+	}
+	var text strings.Builder
+	for i := range events {
+		id := ""
+		if i == len(events)-1 {
+			id = next // a page is had as a whole, or once more
+		}
+		text.WriteString(eventText(id, wireEvent(&events[i])))
+	}
+	p := part{text.String(), next, look}
+	of.keep(position, p)
+	return p, nil
+}
+
+// keep keeps a page for the streams that come next, and forgets the oldest.
+func (of *followed) keep(position string, p part) {
+	if _, again := of.parts[position]; !again {
+		of.order = append(of.order, position)
+	}
+	of.parts[position] = p
+	if len(of.order) > keepPages {
+		delete(of.parts, of.order[0])
+		of.order = slices.Delete(of.order, 0, 1)
 	}
 }

@@ -75,7 +75,7 @@ func (in *intake) part(ctx context.Context, part *multipart.Part) error {
 		return in.field(part, name)
 	}
 	filename, named := params["filename"]
-	list, err := promises(func(field string) []string { return part.Header[field] })
+	list, err := promises(digestFields, func(field string) []string { return part.Header[field] })
 	if err != nil {
 		return err
 	}

@@ -51,20 +51,30 @@ func (n *notebook) ListJobs(_ context.Context, _ jobs.Tenant, filter store.JobFi
 	return nil, store.Cursor{}, nil
 }
 
+// fuzzMax is the largest file of an API for a fuzzer, in bytes.
+const fuzzMax = 10_000
+
 // bench is an API for a fuzzer, for one request after the other: nothing of it touches a disk.
 func bench(t testing.TB) (*api.API, *notebook, blob.Store) {
+	t.Helper()
+	book := &notebook{}
+	a, blobs := benchOver(t, book)
+	return a, book, blobs
+}
+
+// benchOver is bench with a store of the caller's.
+func benchOver(t testing.TB, s store.Tenanted) (*api.API, blob.Appender) {
 	t.Helper()
 	blobs, err := fsblob.New(faultfs.New())
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := api.DefaultOptions()
-	book := &notebook{}
-	o.Store, o.Blobs, o.Specs = book, blobs, testSpecs(t)
+	o.Store, o.Blobs, o.Specs = s, blobs, testSpecs(t)
 	o.Auth = api.AuthOff
 	o.InlineLimit = 16
-	o.Limits.Body, o.Limits.File, o.Limits.Field, o.Limits.PartHeader, o.Limits.Parts = 20_000, 10_000, 500, 1000, 10
-	return mustAPI(t, o), book, blobs
+	o.Limits.Body, o.Limits.File, o.Limits.Field, o.Limits.PartHeader, o.Limits.Parts = 20_000, fuzzMax, 500, 1000, 10
+	return mustAPI(t, o), blobs
 }
 
 // refused checks that an answer is no surprise, and reports whether it is a refusal.

@@ -74,7 +74,7 @@ func (f *fixture) operations() []operation {
 }
 
 // What needs no key, and nothing else.
-var openOperations = []string{"docs", "health", "openapi", "ready"}
+var openOperations = []string{"discover-upload", "discover-uploads", "discover-uploads-short", "docs", "health", "openapi", "ready"}
 
 func TestEveryRouteAsksForItsScope(t *testing.T) {
 	t.Parallel()
@@ -94,11 +94,14 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 				continue
 			}
 			bare := f.send(op.method, path, nil).is(http.StatusUnauthorized)
-			bare.fails(wire.CodeUnauthorized)
+			refused := f.send(op.method, path, nil, without[op.scope]).is(http.StatusForbidden)
+			if op.method != http.MethodHead { // which shows no body
+				bare.fails(wire.CodeUnauthorized)
+				refused.fails(wire.CodeMissingScope)
+			}
 			if got := bare.header.Get("WWW-Authenticate"); got != `Bearer realm="leat"` {
 				t.Errorf("%s: WWW-Authenticate %q", op.id, got)
 			}
-			f.send(op.method, path, nil, without[op.scope]).is(http.StatusForbidden).fails(wire.CodeMissingScope)
 			if op.id == "events" {
 				op.method = http.MethodHead // without the stream, which has no end
 			}
@@ -112,7 +115,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 
 // estate is what a tenant has, and another must not see.
 type estate struct {
-	job, file, parent uuid.UUID
+	job, file, parent, upload uuid.UUID // the upload comes in pieces, and stands at 3 of 6 bytes
 }
 
 // What another tenant gets of each call, for the IDs of this one. A route that is new must be added.
@@ -121,11 +124,14 @@ func intrusions() map[string]func(f *fixture, op operation, e estate, intruder s
 		return func(f *fixture, op operation, e estate, intruder string) {
 			f.Helper()
 			id := e.job
-			if strings.HasPrefix(op.path, "/v1/files/") {
+			switch {
+			case strings.HasPrefix(op.path, "/v1/files/"):
 				id = e.file
+			case strings.HasPrefix(op.path, "/tus/"):
+				id = e.upload
 			}
 			path := strings.NewReplacer("{id}", id.String(), "{name}", "a").Replace(op.path)
-			r := f.send(op.method, path, nil, intruder).is(status)
+			r := f.send(op.method, path, nil, intruder, tusVersion).is(status)
 			if code != "" {
 				r.fails(code)
 			}
@@ -164,6 +170,17 @@ func intrusions() map[string]func(f *fixture, op operation, e estate, intruder s
 				}
 			}
 		},
+		"begin-upload": func(f *fixture, op operation, e estate, intruder string) {
+			f.send(op.method, op.path, nil, intruder, tusVersion, "Upload-Concat: final;/tus/"+e.upload.String()).is(http.StatusNotFound).fails(wire.CodeNotFound)
+		},
+		"continue-upload": func(f *fixture, _ operation, e estate, intruder string) {
+			f.piece("/tus/"+e.upload.String(), 3, "x", intruder).is(http.StatusNotFound).fails(wire.CodeNotFound)
+		},
+		"override-upload": func(f *fixture, op operation, e estate, intruder string) {
+			f.send(op.method, "/tus/"+e.upload.String(), nil, intruder, tusVersion, "X-HTTP-Method-Override: DELETE").is(http.StatusNotFound).fails(wire.CodeNotFound)
+		},
+		"resume-upload": at(http.StatusNotFound, ""), "end-upload": foreign,
+		"begin-upload-short": nothing, "discover-upload": nothing, "discover-uploads": nothing, "discover-uploads-short": nothing,
 		"upload": nothing, "upload-short": nothing, "list-kinds": nothing,
 		"pause-queue": nothing, "resume-queue": nothing, // of all tenants, with the scope admin
 		"list-scaling": nothing, "list-decisions": nothing, "pin-scaling": nothing, "unpin-scaling": nothing,
@@ -179,7 +196,9 @@ func TestTenantsAreKeptApart(t *testing.T) {
 		f := newFixture(t, s, withKeys)
 		owner := f.key("acme", access.All()...)
 		up := into[wire.Upload](f.send(http.MethodPost, "/v1/uploads?queue=secret&kind=inspect", strings.NewReader("mine"), owner).is(http.StatusAccepted))
-		e := estate{job: up.JobID, file: up.FileID, parent: up.JobID}
+		path := f.begin(owner, length(6))
+		f.piece(path, 0, "abc", owner).is(http.StatusNoContent)
+		e := estate{upload: uuid.MustParse(strings.TrimPrefix(path, "/tus/")), job: up.JobID, file: up.FileID, parent: up.JobID}
 		before := f.get("/v1/jobs/"+up.JobID.String(), owner).is(http.StatusOK).body
 		intruder := f.key("other", access.Upload, access.Read, access.Operate)
 		tries := intrusions()
@@ -195,11 +214,12 @@ func TestTenantsAreKeptApart(t *testing.T) {
 		if len(tries) > 0 {
 			t.Errorf("there are no operations %v", slices.Sorted(maps.Keys(tries)))
 		}
+		f.became(f.piece(path, 3, "def", owner).is(http.StatusNoContent), path, "abcdef", owner)
 		f.equal("the owner's job", string(before), string(f.get("/v1/jobs/"+up.JobID.String(), owner).is(http.StatusOK).body))
 		f.get("/v1/files/"+up.FileID.String()+"/content", owner).is(http.StatusOK)
 		mine := into[wire.Jobs](f.get("/v1/jobs", owner).is(http.StatusOK))
-		if len(mine.Jobs) != 1 {
-			t.Errorf("the owner sees %d jobs, want its one", len(mine.Jobs))
+		if len(mine.Jobs) != 2 {
+			t.Errorf("the owner sees %d jobs, want its two", len(mine.Jobs))
 		}
 	})
 }

@@ -113,6 +113,7 @@ type fixture struct {
 	*testing.T
 	store store.Store
 	blobs blob.Store
+	api   *api.API
 	url   string
 	over  chan []store.Delivery // what was handed over
 }
@@ -147,7 +148,7 @@ func newFixture(t *testing.T, s store.Store, changes ...func(*api.Options)) *fix
 			t.Errorf("close the blob store: %v", err)
 		}
 	})
-	f.url = server.URL
+	f.api, f.url = a, server.URL
 	return f
 }
 
@@ -190,6 +191,11 @@ func (f *fixture) send(method, path string, body io.Reader, headers ...string) *
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Add(name, value)
 	}
+	return f.do(req)
+}
+
+func (f *fixture) do(req *http.Request) *reply {
+	f.Helper()
 	// Redirects would hide what the API answered.
 	res, err := http.DefaultTransport.RoundTrip(req)
 	f.ok(err)

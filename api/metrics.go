@@ -14,7 +14,9 @@ type metrics struct {
 	received prometheus.Counter
 	accepted prometheus.Counter
 	inFlight prometheus.Gauge
-	streams  prometheus.Gauge
+	// unlimited counts what could not be held to a tenant's limits.
+	unlimited prometheus.Counter
+	streams   prometheus.Gauge
 }
 
 type routeMetrics struct {
@@ -45,6 +47,10 @@ func newMetrics(reg prometheus.Registerer, routes []route) (*metrics, error) {
 			Name: "leat_uploads_accepted_total",
 			Help: "Files accepted, each with its job.",
 		}),
+		unlimited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "leat_limits_unenforced_total",
+			Help: "Times that a tenant's limit was not enforced, because Redis could not be asked.",
+		}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "leat_uploads_in_flight",
 			Help: "Uploads that are being received or committed.",
@@ -68,7 +74,7 @@ func newMetrics(reg prometheus.Registerer, routes []route) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{requests, durations, m.received, m.accepted, m.inFlight, m.streams} {
+	for _, c := range []prometheus.Collector{requests, durations, m.received, m.accepted, m.inFlight, m.unlimited, m.streams} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("api: register metrics: %w", err)
 		}

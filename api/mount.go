@@ -43,7 +43,13 @@ type route struct {
 	Answers map[string]*huma.Response
 }
 
-func (rt *route) pattern() string { return rt.Method + " " + rt.Path }
+// pattern is the mux's; a path that ends in a slash stands for no other.
+func (rt *route) pattern() string {
+	if strings.HasSuffix(rt.Path, "/") {
+		return rt.Method + " " + rt.Path + "{$}"
+	}
+	return rt.Method + " " + rt.Path
+}
 
 // call makes a function that answers JSON a route's. What it returns as an error becomes a
 // problem.
@@ -147,7 +153,7 @@ func (rt *route) operation(registry huma.Registry, auth Auth) huma.Operation {
 func (rt *route) codes() []wire.Code {
 	codes := slices.Clone(rt.Codes)
 	if rt.Scope != everybody {
-		codes = append(codes, wire.CodeUnauthorized, wire.CodeMissingScope, wire.CodeForbiddenHost, wire.CodeStoreUnavailable)
+		codes = append(codes, wire.CodeUnauthorized, wire.CodeMissingScope, wire.CodeForbiddenHost, wire.CodeStoreUnavailable, wire.CodeRateLimited)
 	}
 	if rt.Method == http.MethodPost {
 		codes = append(codes, wire.CodeInvalidParameter, wire.CodeKeyReused, wire.CodeRequestInProgress)
@@ -189,6 +195,12 @@ func operationAt(doc *huma.OpenAPI, rt *route) *huma.Operation {
 		return item.Post
 	case http.MethodDelete:
 		return item.Delete
+	case http.MethodPatch:
+		return item.Patch
+	case http.MethodHead:
+		return item.Head
+	case http.MethodOptions:
+		return item.Options
 	}
 	return item.Get
 }

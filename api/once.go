@@ -91,7 +91,7 @@ func (a *API) once(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	about := newRequest()
 	about.add(r.Method, r.URL.Path, r.URL.Query().Encode())
 	once := about.once(key)
-	earlier, err := a.beginOnce(ctx, once)
+	earlier, err := a.beginOnce(ctx, once, onceHold)
 	switch {
 	case err != nil:
 		a.refuse(w, r, err)
@@ -102,14 +102,14 @@ func (a *API) once(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	}
 }
 
-// beginOnce waits until the call is the one, or there is an answer.
-func (a *API) beginOnce(ctx context.Context, once store.Once) (*store.Answer, error) {
+// beginOnce waits until the call is the one, for hold, or there is an answer.
+func (a *API) beginOnce(ctx context.Context, once store.Once, hold time.Duration) (*store.Answer, error) {
 	wait := time.NewTimer(onceWait)
 	defer wait.Stop()
 	ask := time.NewTicker(onceAsk)
 	defer ask.Stop()
 	for {
-		answer, err := a.store.BeginOnce(ctx, tenantOf(ctx), once, onceHold)
+		answer, err := a.store.BeginOnce(ctx, tenantOf(ctx), once, hold)
 		if !errors.Is(err, store.ErrOnceBusy) {
 			return answer, err
 		}

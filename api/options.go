@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,12 @@ type Options struct {
 	Auth Auth
 	Keys Keys
 
+	// Settings tells what was set for tenants and what all of them have waiting; by default nothing.
+	// Limiter counts for their limits; nil: requests and bytes are not limited.
+	Settings     Settings
+	Limiter      Limiter
+	TenantLimits TenantLimits
+
 	// HandOver is told of jobs that were just committed and may run now, so that they need not
 	// wait for the next look at the store. It must not block; doing nothing is allowed.
 	HandOver func([]store.Delivery)
@@ -45,11 +52,18 @@ type Options struct {
 	// going to the blob store.
 	InlineLimit int
 
+	// Types are the media types whose files are accepted, such as "application/pdf" or "image/*", by what
+	// the bytes are; none accepts all.
+	Types []string
+
 	// CORSOrigins may call the API from a browser: "https://host[:port]", or a single "*" for all.
 	// Changes that a browser sends from any other origin than the API's own are refused.
 	CORSOrigins []string
 	// TrustedProxies may tell, by X-Forwarded-For and X-Forwarded-Proto, for whom they call.
 	TrustedProxies []netip.Prefix
+
+	// HSTS is the Strict-Transport-Security of answers to requests that came by HTTPS, none when empty.
+	HSTS string
 
 	Version string
 	Now     func() time.Time
@@ -73,12 +87,17 @@ type Limits struct {
 	Uploads    int           // at the same time
 	UploadWait time.Duration // for one of these to end, before a new one is refused
 	Commit     time.Duration // waited for the store to commit an upload
+
+	// TransferExpiry is how long an upload that comes in pieces is kept after its last request. The
+	// sweeper is to know the same.
+	TransferExpiry time.Duration
 }
 
 // DefaultOptions returns the options that apply where nothing else is said.
 func DefaultOptions() Options {
 	return Options{
 		Auth:        AuthKeys,
+		Settings:    nothingSet{},
 		HandOver:    func([]store.Delivery) {},
 		Ready:       func(context.Context) []wire.Check { return nil },
 		Logger:      slog.New(slog.DiscardHandler),
@@ -97,7 +116,10 @@ func DefaultOptions() Options {
 			Uploads:    256,
 			UploadWait: 500 * time.Millisecond,
 			Commit:     15 * time.Second,
+
+			TransferExpiry: 48 * time.Hour,
 		},
+		HSTS:    "max-age=31536000",
 		Version: "dev",
 		Now:     time.Now,
 	}
@@ -118,6 +140,7 @@ func (o *Options) validate() error {
 		{"HandOver", o.HandOver == nil},
 		{"Ready", o.Ready == nil},
 		{"Logger", o.Logger == nil},
+		{"Settings", o.Settings == nil},
 		{"Now", o.Now == nil},
 	}
 	var errs []error
@@ -133,6 +156,10 @@ func (o *Options) validate() error {
 		errs = append(errs, fmt.Errorf("InlineLimit %d is not between 0 and %d", o.InlineLimit, maxInline))
 	}
 	errs = append(errs, o.Limits.validate()...)
+	errs = append(errs, o.TenantLimits.validate())
+	for _, t := range o.Types {
+		errs = append(errs, checkTypePattern(t))
+	}
 	for _, origin := range o.CORSOrigins {
 		errs = append(errs, checkOrigin(origin, len(o.CORSOrigins)))
 	}
@@ -143,6 +170,13 @@ func (o *Options) validate() error {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("api: %w", err)
+	}
+	return nil
+}
+
+func (l *TenantLimits) validate() error {
+	if l.RequestsPerSecond < 0 || l.Burst < 0 || l.BytesPerDay < 0 || l.JobsWaiting < 0 || l.DrainWithin < 0 {
+		return fmt.Errorf("TenantLimits has a negative limit: %+v", *l)
 	}
 	return nil
 }
@@ -164,6 +198,7 @@ func (l *Limits) validate() []error {
 		{"Limits.StreamBeat", int64(l.StreamBeat)},
 		{"Limits.Uploads", int64(l.Uploads)},
 		{"Limits.Commit", int64(l.Commit)},
+		{"Limits.TransferExpiry", int64(l.TransferExpiry)},
 	} {
 		if n.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s must be above 0, not %d", n.name, n.value))
@@ -173,6 +208,14 @@ func (l *Limits) validate() []error {
 		errs = append(errs, fmt.Errorf("Limits.UploadWait is negative: %v", l.UploadWait))
 	}
 	return errs
+}
+
+func checkTypePattern(t string) error {
+	top, sub, _ := strings.Cut(t, "/")
+	if top == "" || sub == "" || t != strings.ToLower(t) || strings.ContainsAny(t, "; ,") {
+		return fmt.Errorf(`accepted type %q is not of the form "image/png" or "image/*"`, t)
+	}
+	return nil
 }
 
 func checkOrigin(origin string, among int) error {

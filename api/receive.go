@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,7 +29,7 @@ const inlineForms = 16
 // the commit.
 func (in *intake) receive(ctx context.Context, content io.Reader, name, claimed string) error {
 	a := in.api
-	src := &fileReader{src: content, limit: a.limits.File}
+	src := &fileReader{src: content, limit: in.maxFile}
 	buffer := a.heads.get()
 	defer a.heads.put(buffer)
 	n, err := io.ReadFull(src, *buffer)
@@ -42,6 +44,9 @@ func (in *intake) receive(ctx context.Context, content io.Reader, name, claimed 
 	}
 	file.MediaType = sniff.Type(head[:min(n, sniff.Limit)], file.Name)
 
+	if err := a.checkType(&file); err != nil {
+		return err
+	}
 	if whole && n <= a.inline && (n == 0 || in.inline+n <= inlineForms*a.inline) {
 		in.inline += n
 		file.Size = int64(n)
@@ -52,6 +57,20 @@ func (in *intake) receive(ctx context.Context, content io.Reader, name, claimed 
 	}
 	in.files = append(in.files, file)
 	return nil
+}
+
+// checkType refuses a file whose bytes are of a type that is not on the list.
+func (a *API) checkType(file *store.NewFile) error {
+	if len(a.types) == 0 {
+		return nil
+	}
+	mediaType, _, _ := strings.Cut(file.MediaType, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	top, _, _ := strings.Cut(mediaType, "/")
+	if slices.Contains(a.types, mediaType) || slices.Contains(a.types, top+"/*") {
+		return nil
+	}
+	return fail(wire.CodeTypeNotAccepted, "Its content is %s; accepted are %s.", mediaType, strings.Join(a.types, ", "))
 }
 
 // put stores a file's bytes in the blob store.

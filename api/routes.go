@@ -32,7 +32,7 @@ func with(codes ...wire.Code) []wire.Code {
 
 // routes is the table of everything that the API serves.
 func (a *API) routes() []route {
-	return slices.Concat(a.uploadRoutes(), a.jobRoutes(), a.fileRoutes(), a.queueRoutes(), a.scalingRoutes(), a.aboutRoutes())
+	return slices.Concat(a.uploadRoutes(), a.transferRoutes(), a.jobRoutes(), a.fileRoutes(), a.queueRoutes(), a.scalingRoutes(), a.aboutRoutes())
 }
 
 func (a *API) uploadRoutes() []route {
@@ -48,7 +48,8 @@ func (a *API) uploadRoutes() []route {
 		Codes: with(wire.CodeMalformedRequest, wire.CodeMalformedMultipart, wire.CodeIncompleteBody, wire.CodeDigestMismatch, wire.CodeInvalidParameter,
 			wire.CodeInvalidParams, wire.CodeUnknownField, wire.CodeDuplicateField, wire.CodeUnknownKind, wire.CodeNoFile,
 			wire.CodeCrossOrigin, wire.CodeRequestTimeout, wire.CodeBodyTooLarge, wire.CodeFileTooLarge, wire.CodeFieldTooLarge,
-			wire.CodePartHeaderTooLarge, wire.CodeTooManyParts, wire.CodeUnsupportedEncoding, wire.CodeTooManyUploads,
+			wire.CodePartHeaderTooLarge, wire.CodeTooManyParts, wire.CodeUnsupportedEncoding, wire.CodeTypeNotAccepted,
+			wire.CodeBytesExhausted, wire.CodeTooManyWaiting, wire.CodeBacklogFull, wire.CodeTooManyUploads,
 			wire.CodeBlobUnavailable, wire.CodeInsufficientStorage),
 	}
 	short := upload

@@ -20,7 +20,7 @@ import (
 // upload takes a form's files, or the raw body as one, and answers once they are durable and
 // their jobs committed.
 func (a *API) upload(w http.ResponseWriter, r *http.Request) {
-	in := &intake{api: a, body: a.newBody(w, r)}
+	in := &intake{api: a, body: a.newBody(w, r), header: w.Header()}
 	defer in.discard(r.Context()) // once the client knows
 	answer, err := in.run(r)
 	a.metrics.received.Add(float64(in.body.read))
@@ -46,7 +46,8 @@ func answerUploads(uploads []store.Upload, accepted []store.Accepted) store.Answ
 // intake is one upload while it comes in.
 type intake struct {
 	api     *API
-	key     string // by which it is accepted once; empty for none
+	header  http.Header // of the answer
+	key     string      // by which it is accepted once; empty for none
 	body    *body
 	digest  *digester // of the whole body
 	choices *choices
@@ -55,6 +56,7 @@ type intake struct {
 	boundary string
 	guard    *partGuard // of a form
 	files    []store.NewFile
+	maxFile  int64       // bytes of each file
 	inline   int         // bytes of content held in memory
 	kept     []uuid.UUID // keys of blobs that no commit refers to
 
@@ -64,7 +66,11 @@ type intake struct {
 // run receives the upload and commits it.
 func (in *intake) run(r *http.Request) (store.Answer, error) {
 	a := in.api
-	if err := in.prepare(r); err != nil {
+	err := in.prepare(r)
+	if err != nil {
+		return store.Answer{}, err
+	}
+	if in.maxFile, err = a.admitUpload(r, in.body, in.header, true); err != nil {
 		return store.Answer{}, err
 	}
 	if !a.slots.take(r.Context(), a.limits.UploadWait) {
@@ -72,7 +78,7 @@ func (in *intake) run(r *http.Request) (store.Answer, error) {
 	}
 	a.metrics.inFlight.Inc()
 	defer func() { a.metrics.inFlight.Dec(); a.slots.give() }()
-	err := in.read(r)
+	err = in.read(r)
 	if err == nil {
 		err = in.digest.check()
 	}
@@ -101,7 +107,7 @@ func (in *intake) prepare(r *http.Request) error {
 	if r.ContentLength > a.limits.Body {
 		return fail(wire.CodeBodyTooLarge, "The limit is %d bytes.", a.limits.Body)
 	}
-	in.digest, err = bodyDigester(r)
+	in.digest, err = bodyDigester(r, digestFields...)
 	return err
 }
 
@@ -110,6 +116,23 @@ func (in *intake) read(r *http.Request) error {
 		return in.form(r.Context(), in.boundary, r.ContentLength)
 	}
 	return in.raw(r.Context(), r.Header.Get("Content-Type"))
+}
+
+// admitUpload decides whether the tenant may begin an upload now, and go on with its body, whose bytes
+// are charged as they come. It returns the largest file that the tenant may send.
+func (a *API) admitUpload(r *http.Request, body *body, header http.Header, begins bool) (maxFile int64, err error) {
+	ctx := r.Context()
+	s, err := a.quota.of(ctx, tenantOf(ctx))
+	if err != nil {
+		return 0, err
+	}
+	if begins {
+		if err := a.quota.backlog(ctx, &s); err != nil {
+			return 0, err
+		}
+	}
+	body.charge, err = a.quota.body(ctx, header, &s, r.ContentLength)
+	return s.FileBytes, err
 }
 
 // formBoundary tells whether a body is a form, and what stands between its parts.
@@ -165,10 +188,16 @@ func (in *intake) commit(ctx context.Context) (store.Answer, error) {
 		in.kept = keysOf(uploads)
 		return answer, nil
 	}
+	a.accepted(ctx, uploads, accepted)
+	return answer, nil
+}
+
+// accepted hands over the jobs of uploads that were committed, and tells of them.
+func (a *API) accepted(ctx context.Context, uploads []store.Upload, accepted []store.Accepted) {
 	a.handOver(dueDeliveries(uploads, accepted))
+	a.quota.accepted(tenantOf(ctx), len(uploads))
 	a.metrics.accepted.Add(float64(len(uploads)))
 	a.logUpload(ctx, uploads)
-	return answer, nil
 }
 
 // accept commits uploads, once if the sender has given them a key.
@@ -228,7 +257,9 @@ func (a *API) turnAway(w http.ResponseWriter, r *http.Request, body *body, err e
 	control := http.NewResponseController(w)
 	// Where either is not supported there is no connection whose rest could be in the way.
 	_ = control.EnableFullDuplex()
-	w.Header().Set("Connection", "close")
+	if r.ProtoMajor == 1 { // over HTTP/2, the rest comes in this stream alone
+		w.Header().Set("Connection", "close")
+	}
 	a.refuse(w, r, err)
 	_ = control.Flush() // if it fails, the client has gone
 

@@ -60,12 +60,18 @@ func answer(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n") // the client has gone if this fails
 }
 
-// HTTPService serves on listener until its context ends; then requests that are under way may go
-// on for grace.
+// HTTPService serves on listener, by TLS if the server is configured for it, until its context ends;
+// then requests that are under way may go on for grace.
 func HTTPService(name string, server *http.Server, listener net.Listener, grace time.Duration) Service {
 	return Service{Name: name, Run: func(ctx context.Context) error {
 		served := make(chan error, 1)
-		go func() { served <- server.Serve(listener) }()
+		go func() {
+			if server.TLSConfig != nil {
+				served <- server.ServeTLS(listener, "", "")
+				return
+			}
+			served <- server.Serve(listener)
+		}()
 		select {
 		case err := <-served:
 			return err

@@ -10,6 +10,7 @@ func (r *Resources) DispatchService() Service {
 	meter := dispatch.NewMetrics(r.Registry)
 	retention := dispatch.DefaultRetention()
 	retention.Jobs, retention.Decisions, retention.Audit = r.Options.KeepJobs, r.Options.KeepDecisions, r.Options.KeepAudit
+	retention.Transfers = r.Options.UploadExpiry
 	log := r.Log.With("part", "dispatch")
 	elector := dispatch.NewElector(r.Store, log, map[string]dispatch.Duty{
 		"relay":   dispatch.NewRelay(r.Store, r.Queue, log, meter).Run,

@@ -141,15 +141,12 @@ func (c *Client) post(ctx context.Context, out any, query url.Values, path ...st
 func (c *Client) read(req *http.Request) (*http.Response, error) {
 	for try := 0; ; try++ {
 		res, err := c.send(req)
-		var busy *busyError
-		if !errors.As(err, &busy) {
+		busy, ok := errors.AsType[*busyError](err)
+		if !ok || try >= c.retries || busy.later() {
 			return res, err
 		}
-		if try >= c.retries {
-			return nil, busy.Problem
-		}
-		if err := c.sleep(req.Context(), busy.wait); err != nil {
-			return nil, errors.Join(err, busy.Problem)
+		if err := c.sleep(req.Context(), busy.pause()); err != nil {
+			return nil, errors.Join(err, busy)
 		}
 	}
 }
@@ -164,13 +161,13 @@ func (c *Client) send(req *http.Request) (*http.Response, error) {
 		return res, nil
 	}
 	problem := readProblem(res)
-	if res.StatusCode == http.StatusServiceUnavailable {
+	if res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusTooManyRequests {
 		return nil, &busyError{problem, retryAfter(res.Header.Get("Retry-After"))}
 	}
 	return nil, problem
 }
 
-// busyError is a 503 with the time after which to ask again.
+// busyError is a refusal that passes, with the time after which to ask again by the server's word.
 type busyError struct {
 	*wire.Problem
 	wait time.Duration
@@ -178,13 +175,27 @@ type busyError struct {
 
 func (e *busyError) Unwrap() error { return e.Problem }
 
+func (e *busyError) Error() string {
+	if e.later() {
+		return fmt.Sprintf("%v (worth trying again in %v)", e.Problem, e.wait)
+	}
+	return e.Problem.Error()
+}
+
+// later reports whether the time is too long for a caller to wait: a limit that is used up.
+func (e *busyError) later() bool {
+	return e.Status == http.StatusTooManyRequests && e.wait > maxRetryWait
+}
+
+// pause is how long a caller waits.
+func (e *busyError) pause() time.Duration { return min(max(e.wait, minRetryWait), maxRetryWait) }
+
 func retryAfter(header string) time.Duration {
 	seconds, err := strconv.Atoi(header)
 	if err != nil || seconds < 0 {
 		seconds = 1
 	}
-	wait := time.Duration(min(seconds, int(maxRetryWait.Seconds()))) * time.Second
-	return max(wait, minRetryWait)
+	return time.Duration(seconds) * time.Second
 }
 
 // readProblem reads why a request was refused, and closes the answer. What is no problem+json was

@@ -35,6 +35,7 @@ type fixture struct {
 	*testing.T
 	*client.Client
 	store store.Store
+	base  string // of the server
 }
 
 func newFixture(t *testing.T, change func(*api.Options)) *fixture {
@@ -64,7 +65,12 @@ func newFixture(t *testing.T, change func(*api.Options)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{t, newClient(t, a, client.Options{}), s}
+	base := newServer(t, a)
+	c, err := client.New(base, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{t, c, s, base}
 }
 
 func asItIs(*api.Options) {}

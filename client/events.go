@@ -42,12 +42,9 @@ func (c *Client) FollowJob(ctx context.Context, id uuid.UUID, handle func(wire.E
 			failures = 0
 		}
 		wait := min(reopenMin<<min(failures, 10), reopenMax)
-		var busy *busyError
-		var problem *wire.Problem
-		switch {
-		case errors.As(err, &busy):
-			wait, err = busy.wait, busy.Problem
-		case errors.As(err, &problem) && problem.Status < http.StatusInternalServerError:
+		if busy, ok := errors.AsType[*busyError](err); ok && !busy.later() {
+			wait = busy.pause()
+		} else if problem, ok := errors.AsType[*wire.Problem](err); ok && problem.Status < http.StatusInternalServerError {
 			return err
 		}
 		if err != nil && failures >= max(c.retries, 0) {

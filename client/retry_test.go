@@ -79,6 +79,66 @@ func TestReadsAreTriedAgain(t *testing.T) {
 	}
 }
 
+// TestLimitsAreWaitedFor: one that is over soon; of another it is told when it will be.
+func TestLimitsAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		retryAfter string
+		want       []time.Duration
+		says       string
+	}{
+		{"1", []time.Duration{time.Second}, ""},
+		{"30", []time.Duration{30 * time.Second}, ""},
+		{"3600", nil, "worth trying again in 1h0m0s"},
+	} {
+		var limited atomic.Bool
+		var n naps
+		c := newClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case limited.CompareAndSwap(false, true):
+				w.Header().Set("Retry-After", test.retryAfter)
+				w.Header().Set("Content-Type", wire.ProblemType)
+				w.WriteHeader(http.StatusTooManyRequests)
+				answer(w, wire.Problem{Code: wire.CodeRateLimited, Status: http.StatusTooManyRequests})
+			case r.Method == http.MethodPost:
+				w.Header().Set("Location", "/tus/"+jobs.NewID().String())
+				w.Header().Set("Leat-Job-Id", jobs.NewID().String())
+				w.WriteHeader(http.StatusCreated)
+			default:
+				answer(w, wire.Job{})
+			}
+		}), client.Options{Sleep: n.sleep})
+		for name, call := range map[string]func() error{
+			"a read": func() error { _, err := c.Job(t.Context(), jobs.NewID()); return err },
+			"an upload": func() error {
+				var told []time.Duration
+				options := client.UploadOptions{Retrying: func(_ error, wait time.Duration) { told = append(told, wait) }}
+				_, _, err := c.UploadInPieces(t.Context(), options, client.Source{Content: strings.NewReader("")})
+				if diff := cmp.Diff(test.want, told); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+				return err
+			},
+		} {
+			limited.Store(false)
+			n.took = nil
+			err := call()
+			if test.says == "" && err != nil {
+				t.Errorf("%s, in %s s: %v", name, test.retryAfter, err)
+			}
+			if test.says != "" {
+				refusal(t, err, wire.CodeRateLimited)
+				if !strings.Contains(err.Error(), test.says) {
+					t.Errorf("%s, in %s s: %v", name, test.retryAfter, err)
+				}
+			}
+			if diff := cmp.Diff(test.want, n.took); diff != "" {
+				t.Errorf("%s, in %s s: waits (-want +got):\n%s", name, test.retryAfter, diff)
+			}
+		}
+	}
+}
+
 func TestChangesAreNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64

@@ -31,14 +31,21 @@ type UploadOptions struct {
 	Params json.RawMessage
 	RunAt  time.Time
 	Fresh  bool // do the work, even if its result on the same bytes is there already
+	// Key names the upload: sent again with it, the same upload is accepted once. It is the header
+	// Idempotency-Key; none when empty.
+	Key string
 	// Progress is told how many bytes of the files have been sent, each time that some were. It is
 	// called from another goroutine than the caller's, and never after Upload has returned.
 	Progress func(sent int64)
+	// Retrying is told why an upload in pieces does not come further, and how long it is until it is
+	// tried again, each time before that.
+	Retrying func(why error, wait time.Duration)
 }
 
 // Upload sends files in one form and returns what was accepted, in their order: all of them or
 // none. The files are streamed, never held in memory. An upload is not repeated by itself: after
-// an error other than a *wire.Problem it may have been accepted or not.
+// an error other than a *wire.Problem it may have been accepted or not. With a key, the caller can
+// repeat it. UploadInPieces goes on by itself.
 func (c *Client) Upload(ctx context.Context, o UploadOptions, files ...File) ([]wire.Upload, error) {
 	if len(files) == 0 {
 		return nil, errors.New("upload: no file given")
@@ -54,6 +61,9 @@ func (c *Client) Upload(ctx context.Context, o UploadOptions, files ...File) ([]
 	}
 	req.Header.Set("Content-Type", form.contentType)
 	req.ContentLength = form.length
+	if o.Key != "" {
+		req.Header.Set("Idempotency-Key", o.Key)
+	}
 	res, err := c.send(req)
 	if err != nil {
 		return nil, err

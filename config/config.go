@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,6 +32,27 @@ const EnvPrefix = "LEAT_"
 // Size is a number of bytes; people write it as 64MiB, 2GB or 1024.
 type Size int64
 
+// Set takes what people write. With it, String and Type a Size is a pflag.Value.
+func (s *Size) Set(text string) error {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 {
+		return fmt.Errorf("%q is not a size such as 64MiB", text)
+	}
+	*s = Size(n)
+	return nil
+}
+
+func (s Size) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(max(s, 0))), " ", "") }
+
+// Type is what help calls a Size.
+func (Size) Type() string { return "size" }
+
+// Age is a time for which something holds; people may write off for 0.
+type Age time.Duration
+
+// off is how people write that there is none.
+const off = "off"
+
 // Options are the settings of every program; each uses those of its groups. The usage tag is what
 // --help says, the group tag which programs have the option.
 type Options struct {
@@ -46,18 +68,29 @@ type Options struct {
 
 	Auth        string `koanf:"auth" group:"api,up" usage:"who may call: keys (who has one; leat keys makes them), loopback (anybody, and listen must be an address that only this machine reaches) or off (anybody: something in front asks)"`
 	Listen      string `koanf:"listen" group:"api,up" usage:"address on which the API listens"`
+	TLSCert     string `koanf:"tls-cert" group:"api,up" usage:"PEM file with the certificate and what leads to its root; with tls-key, the API speaks HTTPS. Looked at every 10 s, for a renewed one"`
+	TLSKey      string `koanf:"tls-key" group:"api,up" usage:"PEM file with the certificate's key"`
 	AdminListen string `koanf:"admin-listen" group:"serve" usage:"address of /metrics, /healthz, /readyz and /debug/pprof; off for none"`
 	Instance    string `koanf:"instance" group:"serve" usage:"name of this process for people, such as the pod's; the host's name when empty"`
 	LogFormat   string `koanf:"log-format" group:"serve" usage:"text, json, or auto: text on a terminal"`
 	LogLevel    string `koanf:"log-level" group:"serve" usage:"debug, info, warn or error"`
 
-	MaxUploadSize  Size          `koanf:"max-upload-size" group:"api,up" usage:"largest request body"`
-	MaxUploadFiles int           `koanf:"max-upload-files" group:"api,up" usage:"most files in one request"`
-	MaxUploads     int           `koanf:"max-uploads" group:"api,up" usage:"most uploads at once; more are told to come again"`
-	UploadStall    time.Duration `koanf:"upload-stall" group:"api,up" usage:"how long a sender may send nothing before it is cut off"`
-	InlineLimit    Size          `koanf:"inline-limit" group:"api,up" usage:"up to which size a file lies in the database itself"`
-	CORSOrigins    []string      `koanf:"cors-origins" group:"api,up" usage:"origins whose pages may call the API, or *"`
-	TrustedProxies []string      `koanf:"trusted-proxies" group:"api,up" usage:"addresses or networks of proxies whose X-Forwarded-* headers are believed"`
+	MaxUploadSize     Size          `koanf:"max-upload-size" group:"api,up" usage:"largest request body"`
+	MaxUploadFiles    int           `koanf:"max-upload-files" group:"api,up" usage:"most files in one request"`
+	MaxUploads        int           `koanf:"max-uploads" group:"api,up" usage:"most uploads at once; more are told to come again"`
+	UploadStall       time.Duration `koanf:"upload-stall" group:"api,up" usage:"how long a sender may send nothing before it is cut off"`
+	InlineLimit       Size          `koanf:"inline-limit" group:"api,up" usage:"up to which size a file lies in the database itself"`
+	TenantRate        float64       `koanf:"tenant-rate" group:"api,up" usage:"requests per second that each tenant may send, unless leat tenants set says otherwise; 0 for any number"`
+	TenantBurst       int           `koanf:"tenant-burst" group:"api,up" usage:"requests that a tenant may send at once; those of a second when 0"`
+	TenantBytesPerDay Size          `koanf:"tenant-bytes-per-day" group:"api,up" usage:"bytes that each tenant may upload in 24 hours, unless set otherwise; 0 for any number"`
+	TenantJobsWaiting int           `koanf:"tenant-jobs-waiting" group:"api,up" usage:"jobs that each tenant may have ready to run, unless set otherwise; 0 for any number"`
+	MaxBacklog        time.Duration `koanf:"max-backlog" group:"api,up" usage:"while the workers would take longer than this for all jobs that are ready, tenants with more than their share of them can upload nothing; 0 for never"`
+
+	AcceptTypes    []string `koanf:"accept-types" group:"api,up" usage:"media types of the files that are accepted, as image/*,application/pdf, by their content; all when empty"`
+	CORSOrigins    []string `koanf:"cors-origins" group:"api,up" usage:"origins whose pages may call the API, or *"`
+	TrustedProxies []string `koanf:"trusted-proxies" group:"api,up" usage:"addresses or networks of proxies whose X-Forwarded-* headers are believed"`
+	HSTS           Age      `koanf:"hsts" group:"api,up" usage:"how long a browser that came by HTTPS is to come by nothing else (Strict-Transport-Security); off for not saying so"`
+	HSTSSubdomains bool     `koanf:"hsts-subdomains" group:"api,up" usage:"hsts holds for all subdomains of the API's host, too"`
 
 	Queues          map[string]int `koanf:"queues" group:"worker,scaler,up" usage:"queues to serve and their weights, as critical=6,default=3"`
 	Concurrency     int            `koanf:"concurrency" group:"worker,up" usage:"jobs at once in this process"`
@@ -74,8 +107,9 @@ type Options struct {
 	MaxWorkers int           `koanf:"max-workers" group:"up" usage:"most workers in this process; there are as many as the work needs"`
 
 	KeepDecisions time.Duration `koanf:"keep-decisions" group:"dispatch" usage:"how long scaling decisions are kept"`
-	KeepAudit     time.Duration `koanf:"keep-audit" group:"dispatch" usage:"how long it is known who made and revoked keys and deleted files; 0 for good"`
+	KeepAudit     time.Duration `koanf:"keep-audit" group:"dispatch" usage:"how long it is known who made and revoked keys, set tenants and deleted files; 0 for good"`
 	KeepJobs      time.Duration `koanf:"keep-jobs" group:"dispatch" usage:"how long ended jobs are kept; 0 for good"`
+	UploadExpiry  time.Duration `koanf:"upload-expiry" group:"dispatch" usage:"how long an upload that comes in pieces is kept after its last request"`
 	SweepEvery    time.Duration `koanf:"sweep-every" group:"dispatch" usage:"how often old jobs and orphaned objects are looked for"`
 
 	Data string `koanf:"data" group:"up,ledger" usage:"folder that holds everything"`
@@ -113,6 +147,7 @@ func Default() Options {
 		MaxUploads:       256,
 		UploadStall:      30 * time.Second,
 		InlineLimit:      16 << 10,
+		HSTS:             Age(365 * 24 * time.Hour),
 		Queues:           map[string]int{"default": 1},
 		Concurrency:      10,
 		Fetchers:         2,
@@ -124,6 +159,7 @@ func Default() Options {
 		KeepDecisions:    7 * 24 * time.Hour,
 		KeepAudit:        365 * 24 * time.Hour,
 		KeepJobs:         30 * 24 * time.Hour,
+		UploadExpiry:     48 * time.Hour,
 		SweepEvery:       10 * time.Minute,
 		Data:             "leat-data",
 	}
@@ -184,7 +220,12 @@ func Bind(flags *pflag.FlagSet, defaults Options, groups ...string) *Loader {
 func format(value any) string {
 	switch v := value.(type) {
 	case Size:
-		return strings.ReplaceAll(humanize.IBytes(uint64(max(v, 0))), " ", "")
+		return v.String()
+	case Age:
+		if v == 0 {
+			return off
+		}
+		return time.Duration(v).String()
 	case []string:
 		return strings.Join(v, ",")
 	case map[string]int:
@@ -229,7 +270,7 @@ func (l *Loader) Load(lookupEnv func(string) (string, bool)) (Options, error) {
 	err := k.UnmarshalWithConf("", &opts, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Result: &opts, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true,
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(
-			decodeSize, decodeQueues,
+			decodeSize, decodeAge, decodeQueues,
 			mapstructure.StringToTimeDurationHookFunc(),
 			mapstructure.StringToSliceHookFunc(","),
 		),
@@ -262,11 +303,21 @@ func decodeSize(_, to reflect.Type, data any) (any, error) {
 	if !ok || to != reflect.TypeFor[Size]() && to != reflect.TypeFor[declare.Bytes]() {
 		return data, nil
 	}
-	n, err := humanize.ParseBytes(text)
-	if err != nil || n > 1<<62 {
-		return nil, fmt.Errorf("%q is not a size such as 64MiB", text)
+	var size Size
+	err := size.Set(text)
+	return int64(size), err
+}
+
+func decodeAge(_, to reflect.Type, data any) (any, error) {
+	text, ok := data.(string)
+	if !ok || to != reflect.TypeFor[Age]() {
+		return data, nil
 	}
-	return int64(n), nil
+	if text == off {
+		return Age(0), nil
+	}
+	age, err := time.ParseDuration(text)
+	return Age(age), err
 }
 
 func decodeQueues(_, to reflect.Type, data any) (any, error) {
@@ -299,12 +350,21 @@ func (o *Options) validate() error {
 	if !slices.Contains([]string{"keys", "loopback", "off"}, o.Auth) {
 		errs = append(errs, fmt.Errorf("auth (%s): %q is not one of keys, loopback and off", EnvName("auth"), o.Auth))
 	}
+	if (o.TLSCert == "") != (o.TLSKey == "") {
+		errs = append(errs, fmt.Errorf("tls-cert (%s), tls-key (%s): one needs the other", EnvName("tls-cert"), EnvName("tls-key")))
+	}
+	positive("hsts", o.HSTS == 0 || o.HSTS >= Age(time.Second), time.Duration(o.HSTS))
 	positive("database-max-conns", o.DatabaseMaxConns >= 2, o.DatabaseMaxConns)
 	positive("database-timeout", o.DatabaseTimeout >= 100*time.Millisecond, o.DatabaseTimeout)
 	positive("max-upload-size", o.MaxUploadSize > 0, o.MaxUploadSize)
 	positive("max-upload-files", o.MaxUploadFiles > 0, o.MaxUploadFiles)
 	positive("max-uploads", o.MaxUploads > 0, o.MaxUploads)
 	positive("upload-stall", o.UploadStall >= time.Second, o.UploadStall)
+	positive("tenant-rate", o.TenantRate >= 0 && !math.IsNaN(o.TenantRate) && !math.IsInf(o.TenantRate, 0), o.TenantRate)
+	positive("tenant-burst", o.TenantBurst >= 0, o.TenantBurst)
+	positive("tenant-bytes-per-day", o.TenantBytesPerDay >= 0, o.TenantBytesPerDay)
+	positive("tenant-jobs-waiting", o.TenantJobsWaiting >= 0, o.TenantJobsWaiting)
+	positive("max-backlog", o.MaxBacklog >= 0, o.MaxBacklog)
 	positive("inline-limit", o.InlineLimit >= 0, o.InlineLimit)
 	positive("concurrency", o.Concurrency > 0, o.Concurrency)
 	positive("fetchers", o.Fetchers > 0, o.Fetchers)
@@ -315,6 +375,7 @@ func (o *Options) validate() error {
 	positive("keep-decisions", o.KeepDecisions >= time.Hour, o.KeepDecisions)
 	positive("keep-audit", o.KeepAudit >= 0, o.KeepAudit)
 	positive("keep-jobs", o.KeepJobs >= 0, o.KeepJobs)
+	positive("upload-expiry", o.UploadExpiry >= time.Minute, o.UploadExpiry)
 	positive("sweep-every", o.SweepEvery >= time.Second, o.SweepEvery)
 	if o.InlineLimit > 1<<20 {
 		errs = append(errs, fmt.Errorf("inline-limit (%s): at most 1MiB can lie in the database", EnvName("inline-limit")))

@@ -85,6 +85,10 @@ func TestWrongOptionIsNamed(t *testing.T) {
 		{"not a time", []string{"--shutdown-timeout=soon"}, nil, "", "shutdown-timeout"},
 		{"not a size", []string{"--inline-limit=big"}, nil, "", "inline-limit"},
 		{"too large for a row", []string{"--inline-limit=2MiB"}, nil, "", "inline-limit"},
+		{"certificate without a key", []string{"--tls-cert=c.pem"}, nil, "", "tls-key"},
+		{"key without a certificate", nil, map[string]string{"LEAT_TLS_KEY": "k.pem"}, "", "LEAT_TLS_CERT"},
+		{"not an age", []string{"--hsts=long"}, nil, "", "hsts"},
+		{"age before the beginning", []string{"--hsts=-1h"}, nil, "", "LEAT_HSTS"},
 		{"not a switch", nil, map[string]string{"LEAT_MIGRATE": "perhaps"}, "", "migrate"},
 		{"queue twice", []string{"--queues=a=1,a=2"}, nil, "", "twice"},
 		{"queue without a weight", []string{"--queues=a=x"}, nil, "", "queues"},
@@ -99,6 +103,15 @@ func TestWrongOptionIsNamed(t *testing.T) {
 				t.Errorf("error %v (options %+v), want one that names %q", err, got, c.want)
 			}
 		})
+	}
+}
+
+func TestAnAgeCanBeOff(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]config.Age{"off": 0, "0s": 0, "24h": config.Age(24 * time.Hour)} {
+		if got, err := load(t, []string{"--hsts=" + text}, nil, ""); err != nil || got.HSTS != want {
+			t.Errorf("hsts %s is %v (%v), want %v", text, got.HSTS, err, want)
+		}
 	}
 }
 

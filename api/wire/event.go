@@ -38,5 +38,5 @@ type Place struct {
 	AtLeast  bool      `json:"at_least,omitempty" doc:"There may be more."`
 	Paused   bool      `json:"paused,omitempty" doc:"The queue is paused."`
 	RunAt    time.Time `json:"run_at,omitzero" doc:"Before which it is not to begin; absent when that has passed."`
-	Estimate *float64  `json:"estimate_seconds,omitempty" doc:"In which it is likely to have ended, if the queue goes on as in the last minute; absent where that says nothing."`
+	Estimate *float64  `json:"estimate_seconds,omitempty" doc:"In which it is likely to have ended, if the queue goes on as in the last minute; absent where that says nothing. Good to a tenth where jobs are alike, to a half where they are not or the fleet changes."`
 }

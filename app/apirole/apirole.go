@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/leat-dev/leat/api"
 	"github.com/leat-dev/leat/api/wire"
@@ -31,6 +32,19 @@ func Services(ctx context.Context, res *app.Resources, specs *jobs.Specs) ([]app
 	if err != nil {
 		return nil, nil, err
 	}
+	server := api.NewServer(handler, log)
+	services := []app.Service{{Name: "shortcut", Run: shortcut.Run}}
+	if res.Options.TLSCert != "" {
+		cert, err := openCertificate(res.Options.TLSCert, res.Options.TLSKey, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := res.Registry.Register(cert.expiry()); err != nil {
+			return nil, nil, fmt.Errorf("register metrics: %w", err)
+		}
+		server.TLSConfig = cert.config()
+		services = append(services, app.Service{Name: "certificate", Run: cert.run})
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", res.Options.Listen)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen: %w", err)
@@ -38,10 +52,7 @@ func Services(ctx context.Context, res *app.Resources, specs *jobs.Specs) ([]app
 	if err := checkReach(opts.Auth, listener.Addr(), log); err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	return []app.Service{
-		{Name: "shortcut", Run: shortcut.Run},
-		app.HTTPService("api", api.NewServer(handler, log), listener, res.Options.ShutdownTimeout),
-	}, listener.Addr(), nil
+	return append(services, app.HTTPService("api", server, listener, res.Options.ShutdownTimeout)), listener.Addr(), nil
 }
 
 // checkReach refuses to ask nobody where more than this machine can reach the address.
@@ -66,6 +77,11 @@ func options(res *app.Resources, specs *jobs.Specs, shortcut *dispatch.Shortcut,
 	opts := api.DefaultOptions()
 	opts.Store, opts.Blobs, opts.Specs = res.Store, res.Blobs, specs
 	opts.Auth, opts.Keys = api.Auth(res.Options.Auth), res.Store
+	opts.Settings, opts.Limiter = res.Store, res.Queue.Limiter()
+	opts.TenantLimits = api.TenantLimits{
+		RequestsPerSecond: res.Options.TenantRate, Burst: res.Options.TenantBurst, BytesPerDay: int64(res.Options.TenantBytesPerDay),
+		JobsWaiting: res.Options.TenantJobsWaiting, DrainWithin: res.Options.MaxBacklog,
+	}
 	opts.HandOver = shortcut.HandOver
 	opts.Ready = ready(res)
 	opts.Logger, opts.Registerer = log, res.Registry
@@ -73,12 +89,27 @@ func options(res *app.Resources, specs *jobs.Specs, shortcut *dispatch.Shortcut,
 	opts.Limits.File = int64(res.Options.MaxUploadSize)
 	opts.Limits.Parts = res.Options.MaxUploadFiles
 	opts.Limits.Uploads = res.Options.MaxUploads
+	opts.Limits.TransferExpiry = res.Options.UploadExpiry
 	opts.Limits.BodyWait = res.Options.UploadStall
 	opts.InlineLimit = int(res.Options.InlineLimit)
+	opts.Types = res.Options.AcceptTypes
 	opts.CORSOrigins = res.Options.CORSOrigins
 	opts.TrustedProxies = proxies
+	opts.HSTS = hsts(&res.Options)
 	opts.Version = app.Version()
 	return opts, nil
+}
+
+// hsts is what browsers are told about HTTPS.
+func hsts(o *config.Options) string {
+	if o.HSTS == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("max-age=%.0f", time.Duration(o.HSTS).Seconds())
+	if o.HSTSSubdomains {
+		text += "; includeSubDomains"
+	}
+	return text
 }
 
 // ready says how the parts are: the store is needed, while uploads go on without Redis.

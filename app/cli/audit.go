@@ -16,7 +16,7 @@ import (
 func auditCommand(env app.Env) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use: "audit", Short: "Show who made and revoked keys and deleted files, latest first", Args: cobra.NoArgs,
+		Use: "audit", Short: "Show who made and revoked keys, set tenants and deleted files, latest first", Args: cobra.NoArgs,
 	}
 	l := ledgerCommand(env, cmd)
 	cmd.Flags().IntVar(&limit, "limit", 50, fmt.Sprintf("how many, at most %d", store.MaxLimit))

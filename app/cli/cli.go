@@ -19,7 +19,7 @@ func Command(env app.Env, own ...jobs.Kind) *cobra.Command {
 		Short: "Takes in files, and works on each in the background until it is done",
 		Args:  cobra.NoArgs,
 	}
-	root.AddCommand(upCommand(env, own), migrateCommand(env), keysCommand(env), auditCommand(env), versionCommand())
+	root.AddCommand(upCommand(env, own), migrateCommand(env), keysCommand(env), tenantsCommand(env), auditCommand(env), versionCommand())
 	addRemote(root, env)
 	return root
 }

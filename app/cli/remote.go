@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -22,6 +26,7 @@ const DefaultServer = "http://127.0.0.1:8080"
 type remote struct {
 	env    app.Env
 	server string
+	ca     string
 	json   bool
 }
 
@@ -32,8 +37,10 @@ func addRemote(root *cobra.Command, env app.Env) {
 	if !ok || server == "" {
 		server = DefaultServer
 	}
+	ca, _ := env.LookupEnv(config.EnvName("ca"))
 	for _, cmd := range []*cobra.Command{r.uploadCommand(), r.jobsCommand(), r.filesCommand(), r.queuesCommand(), r.kindsCommand(), r.scaleCommand(), r.planCommand()} {
 		cmd.PersistentFlags().StringVar(&r.server, "server", server, "address of the API, also "+config.EnvName("server")+"; a key is taken from "+config.EnvName("api-key"))
+		cmd.PersistentFlags().StringVar(&r.ca, "ca", ca, "PEM file of a certificate authority to trust beside the system's, also "+config.EnvName("ca"))
 		cmd.PersistentFlags().BoolVar(&r.json, "json", false, "print JSON, one value a line")
 		root.AddCommand(cmd)
 	}
@@ -41,11 +48,39 @@ func addRemote(root *cobra.Command, env app.Env) {
 
 func (r *remote) client() (*client.Client, error) {
 	key, _ := r.env.LookupEnv(config.EnvName("api-key"))
-	c, err := client.New(r.server, client.Options{Key: strings.TrimSpace(key), UserAgent: "leat/" + app.Version()})
+	opts := client.Options{Key: strings.TrimSpace(key), UserAgent: "leat/" + app.Version()}
+	if r.ca != "" {
+		trusting, err := trust(r.ca)
+		if err != nil {
+			return nil, usage("ca (%s): %w", config.EnvName("ca"), err)
+		}
+		opts.HTTP = &http.Client{Transport: trusting}
+	}
+	c, err := client.New(r.server, opts)
 	if err != nil {
 		return nil, &app.ExitError{Code: 2, Err: err}
 	}
 	return c, nil
+}
+
+// trust is a transport that trusts the authorities of a file beside the system's.
+func trust(path string) (*http.Transport, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("the system's authorities: %w", err)
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", path)
+	}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+	}
+	return transport, nil
 }
 
 // print writes values as JSON lines, or what text writes.

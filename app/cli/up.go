@@ -52,6 +52,9 @@ func upCommand(env app.Env, own []jobs.Kind) *cobra.Command {
 // greet says where to go, to whoever has just started this.
 func greet(w io.Writer, addr net.Addr, opts *config.Options) {
 	base, key := "http://"+addr.String(), ""
+	if opts.TLSCert != "" {
+		base = "https://" + addr.String()
+	}
 	if api.Auth(opts.Auth) == api.AuthKeys {
 		key = fmt.Sprintf(`-H "Authorization: Bearer $(leat keys create --data '%s')" `, opts.Data)
 	}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"mime"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +35,7 @@ func (r *remote) uploadCommand() *cobra.Command {
 		Use:   "upload FILE…",
 		Short: "Upload files; with --wait, wait for their jobs and print the results",
 		Long: "Upload files, each in a request of its own, and print their jobs.\n" +
+			"A large file goes on where it stood when the connection breaks, or when the same command is given again.\n" +
 			"With --wait the exit code is 1 unless every job succeeds. - is the standard input.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.upload(cmd.Context(), f, args) },
@@ -118,29 +122,80 @@ func (r *remote) uploadOne(ctx context.Context, c *client.Client, options client
 			return nil, errors.New("is not a regular file")
 		}
 		file.Content, file.Size = f, info.Size()
+		options.Key = uploadKey(f.Name(), info, options)
 	}
-	progress, done := r.bar(file)
+	progress, say, done := r.bar(file)
 	options.Progress = progress
+	options.Retrying = func(why error, wait time.Duration) {
+		if wait >= time.Second { // what is over sooner worries nobody
+			fmt.Fprintf(say, "leat: %s: %v: trying again in %v\n", path, why, wait)
+		}
+	}
+	defer func() { done(err == nil) }()
+	if source, ok := file.Content.(io.ReaderAt); ok && file.Size >= resumable {
+		return uploadInPieces(ctx, c, options, client.Source{Name: file.Name, MediaType: file.MediaType, Content: source, Size: file.Size})
+	}
+	options.Key = ""
 	uploads, err := c.Upload(ctx, options, file)
-	done(err == nil)
 	if err != nil {
 		return nil, err
 	}
 	return &uploads[0], nil
 }
 
-// bar shows how much of a file was sent, when standard error is a terminal.
-func (r *remote) bar(file client.File) (progress func(int64), done func(complete bool)) {
+// resumable is the size from which on a file is sent so that it can be gone on with, in bytes. Smaller
+// ones are quicker sent again.
+const resumable = 4 << 20
+
+// uploadKey names an upload of a file as it is now. The same command, given again after it was broken
+// off, so goes on with what it had begun.
+func uploadKey(path string, info os.FileInfo, o client.UploadOptions) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	} // else the path as it was given, by which it is found as long as nobody changes the folder
+	sum := sha256.New()
+	for _, part := range []string{
+		path, strconv.FormatInt(info.Size(), 10), info.ModTime().UTC().Format(time.RFC3339Nano),
+		o.Kind, o.Queue, string(o.Params), o.RunAt.UTC().Format(time.RFC3339Nano), strconv.FormatBool(o.Fresh),
+	} {
+		fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes everything
+	}
+	return "leat-upload-" + hex.EncodeToString(sum.Sum(nil))
+}
+
+// uploadInPieces goes on with the upload of the file that was begun last, or begins one if that came to
+// its end or is gone: who uploads a file twice wants it twice.
+func uploadInPieces(ctx context.Context, c *client.Client, options client.UploadOptions, source client.Source) (*wire.Upload, error) {
+	key := options.Key
+	for n := 1; ; n++ {
+		options.Key = fmt.Sprintf("%s-%d", key, n)
+		up, again, err := c.UploadInPieces(ctx, options, source)
+		var gone *wire.Problem
+		if errors.As(err, &gone) && (gone.Code == wire.CodeUploadExpired || gone.Code == wire.CodeNotFound) {
+			continue // what was begun is there no more
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			return &up, nil
+		}
+	}
+}
+
+// bar shows how much of a file was sent, when standard error is a terminal. What is said meanwhile goes
+// to say.
+func (r *remote) bar(file client.File) (progress func(int64), say io.Writer, done func(complete bool)) {
 	out, ok := r.env.Stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(out.Fd())) {
-		return nil, func(bool) {}
+		return nil, r.env.Stderr, func(bool) {}
 	}
 	bars := mpb.New(mpb.WithOutput(out), mpb.WithWidth(40))
 	bar := bars.AddBar(max(file.Size, 0),
 		mpb.PrependDecorators(decor.Name(file.Name+" ")),
 		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f")),
 	)
-	return bar.SetCurrent, func(complete bool) {
+	return bar.SetCurrent, bars, func(complete bool) {
 		if complete {
 			bar.SetTotal(-1, true)
 		} else {

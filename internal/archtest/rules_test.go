@@ -53,7 +53,8 @@ var imports = map[string][]string{
 	"worker/isolate": {"jobs"},
 	"worker":         {"jobs", "jobs/sniff", "store", "queue", "blob"},
 	"scale/loop":     {"scale", "store"},
-	"api":            {"jobs", "jobs/sniff", "jobs/spec", "access", "blob", "store", "api/wire"},
+	"api/tus":        {"jobs", "blob", "store"},
+	"api":            {"api/tus", "jobs", "jobs/sniff", "jobs/spec", "access", "blob", "store", "api/wire"},
 	"dashboard":      {"store", "api/wire"},
 	"client":         {"api/wire"},
 
@@ -80,6 +81,8 @@ var libraries = map[string][]string{
 	"github.com/danielgtaylor/huma":     {"api"},
 	"github.com/dunglas/httpsfv":        {"api"},
 	"github.com/maypok86/otter":         {"api"},
+	"github.com/tus/tusd":               {"api/tus"},
+	"github.com/go-redis/redis_rate":    {"queue"},
 	"github.com/tmaxmax/go-sse":         {"client"},
 	"github.com/spf13/cobra":            {"app"},
 	"gonum.org/v1/plot":                 {"scale/simulate"},
