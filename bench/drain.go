@@ -28,7 +28,7 @@ const (
 func (b *bench) drain() {
 	bare := b.bareAsynq()
 	s := b.install()
-	b.fill(s)
+	b.fill(s, jobs.DefaultTenant, drainJobs, "{}")
 	b.worker(s, system.With("LEAT_CONCURRENCY", fmt.Sprint(slots)), system.With("LEAT_FETCHERS", "4"))
 	system.Poll(b.Context(), b, "the backlog is worked off", 5*time.Minute, 200*time.Millisecond, func() bool {
 		busy, err := s.Busy(b.Context())
@@ -47,8 +47,8 @@ func (b *bench) drain() {
 	b.compare("no-op jobs drained, durable", drainJobs/seconds, "/s", "bare asynq", bare, false, 0.45)
 }
 
-// fill commits the backlog through the store.
-func (b *bench) fill(s *system.System) {
+// fill commits a tenant's n jobs through the store.
+func (b *bench) fill(s *system.System, tenant jobs.Tenant, n int, params string) {
 	ctx := b.Context()
 	db, err := postgres.Open(ctx, postgres.Options{URL: s.DatabaseURL, SkipMigrate: true})
 	if err != nil {
@@ -62,7 +62,7 @@ func (b *bench) fill(s *system.System) {
 	content := []byte("x")
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(64)
-	for range drainJobs / 100 {
+	for range n / 100 {
 		group.Go(func() error {
 			uploads := make([]store.Upload, 100)
 			for i := range uploads {
@@ -70,11 +70,11 @@ func (b *bench) fill(s *system.System) {
 					File: store.NewFile{ID: jobs.NewID(), Name: "x", Size: 1, SHA256: sha256.Sum256(content), MediaType: "text/plain", Content: content},
 					Job: store.NewJob{
 						ID: jobs.NewID(), Kind: "work", KindVersion: 1, Queue: s.Queue,
-						Params: []byte("{}"), ParamsHash: sha256.Sum256([]byte("{}")), MaxAttempts: 5,
+						Params: []byte(params), ParamsHash: sha256.Sum256([]byte(params)), MaxAttempts: 5,
 					},
 				}
 			}
-			_, err := db.Accept(ctx, jobs.DefaultTenant, uploads)
+			_, err := db.Accept(ctx, tenant, uploads)
 			return err
 		})
 	}

@@ -30,9 +30,14 @@ type measurement struct {
 var measurements = []measurement{
 	{"uploads", (*bench).uploads},
 	{"large", (*bench).large},
+	{"tus", (*bench).tus},
 	{"memory", (*bench).memory},
+	{"far", (*bench).far},
+	{"streams", (*bench).streams},
+	{"estimate", (*bench).estimate},
 	{"drain", (*bench).drain},
 	{"latency", (*bench).latency},
+	{"fair", (*bench).fair},
 	{"table", (*bench).table},
 	{"image", (*bench).image},
 }

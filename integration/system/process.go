@@ -227,6 +227,12 @@ func (p *Process) Wait(limit time.Duration) int {
 // PeakRSS is the most memory that the process had resident up to now, in bytes. Linux only.
 func (p *Process) PeakRSS() int64 { return procStatus(p.tb, p.cmd.Process.Pid, "VmHWM:") }
 
+// RSS is the memory that the process has resident now, in bytes. Linux only.
+func (p *Process) RSS() int64 { return procStatus(p.tb, p.cmd.Process.Pid, "VmRSS:") }
+
+// CPU is the processor time that the process has taken up to now. Linux only.
+func (p *Process) CPU() time.Duration { return procCPU(p.tb, p.cmd.Process.Pid) }
+
 // PID is the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
