@@ -95,3 +95,50 @@ func TestKeysOnPostgres(t *testing.T) {
 		}
 	}
 }
+
+// Settings of tenants, as an operator shows and changes them.
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	bin, data := system.Build(t, "cmd/leat", false), t.TempDir()
+	up := system.Start(t, "leat", bin, []string{"up", "--listen", system.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
+	up.WaitMessage("worker is ready", 30*time.Second)
+	c := cli{t, bin, "", nil}
+	tenants := func(wantCode int, args ...string) (settings struct {
+		Tenant      string
+		Weight      int
+		JobsWaiting int `json:"jobs_waiting"`
+		Burst       int
+		BytesPerDay int64     `json:"bytes_per_day"`
+		UpdatedAt   time.Time `json:"updated_at"`
+	},
+	) {
+		out, code := c.run(append([]string{"tenants", "--data", data, "--json"}, args...)...)
+		if code != wantCode {
+			t.Errorf("tenants %v: code %d, want %d: %s", args, code, wantCode, out)
+		}
+		if out != "" {
+			if err := json.Unmarshal([]byte(out), &settings); err != nil {
+				t.Fatalf("tenants %v: %v: %s", args, err, out)
+			}
+		}
+		return settings
+	}
+	if got := tenants(0, "show", "acme"); got.Weight != 1 || !got.UpdatedAt.IsZero() {
+		t.Errorf("before: %+v", got)
+	}
+	tenants(0, "set", "acme", "--weight", "3", "--jobs-waiting", "1000")
+	tenants(0, "set", "acme", "--burst", "5", "--bytes-per-day", "20GiB")
+	tenants(2, "set", "acme", "--file-bytes", "much")
+	tenants(2, "set", "acme", "--weight", "0")
+	tenants(2, "set", "Acme")
+	if got := tenants(0, "list"); got.Tenant != "acme" || got.Weight != 3 || got.JobsWaiting != 1000 || got.Burst != 5 || got.BytesPerDay != 20<<30 || got.UpdatedAt.IsZero() {
+		t.Errorf("after: %+v", got)
+	}
+	tenants(0, "set", "acme", "--jobs-waiting", "0")
+	if got := tenants(0, "show", "acme"); got.JobsWaiting != 0 || got.Weight != 3 {
+		t.Errorf("with the server's limit: %+v", got)
+	}
+	if out, _ := c.run("audit", "--data", data); !strings.Contains(out, "tenant_set") {
+		t.Errorf("audit:\n%s", out)
+	}
+}
