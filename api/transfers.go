@@ -59,7 +59,9 @@ func (a *API) serveTransfer(w http.ResponseWriter, r *http.Request, body *body) 
 	if digest != nil {
 		call.Verify = digest.check
 	}
-	if r.Method == http.MethodPost {
+	// Clients give their headers, and so the key, to all requests of an upload; others than the first have
+	// their effect once by their offset.
+	if r.Method == http.MethodPost && r.PathValue("id") == "" {
 		call.Digests = strings.Join(r.Header.Values(reprDigest), ", ")
 		if _, err := promises([]string{reprDigest}, r.Header.Values); err != nil {
 			return err

@@ -499,6 +499,11 @@ func TestUploadInPiecesWithAKey(t *testing.T) {
 		f.equal("files joined", 1, len(joined))
 		f.equal("jobs", 1, len(into[wire.Jobs](f.get("/v1/jobs")).Jobs))
 
+		// A client's headers are those of all its requests, also where it sends no other than POST.
+		path := f.begin("Idempotency-Key: of all", length(2))
+		f.send(http.MethodPost, path, strings.NewReader("ab"), tusVersion, "Idempotency-Key: of all", "X-HTTP-Method-Override: PATCH",
+			"Upload-Offset: 0", "Content-Type: application/offset+octet-stream").is(http.StatusNoContent)
+
 		// A request that is refused leaves its key free.
 		f.send(http.MethodPost, "/tus/", nil, tusVersion, "Idempotency-Key: bad", "Upload-Concat: final;"+part+"x").is(http.StatusNotFound)
 		f.begin("Idempotency-Key: bad", length(1))
