@@ -26,10 +26,11 @@ const (
 // estimate measures how far what a job's stream says of its end is from what comes true, on queues that
 // were idle before, and on one that has been busy for a while.
 func (b *bench) estimate() {
-	b.scope("burst", func(b *bench) { b.estimates("a burst of equal jobs", equal, 600, 0, 0) })
-	b.scope("mixed", func(b *bench) { b.estimates("a burst of mixed jobs", mixed, 600, 0, 0) })
-	b.scope("doubled", func(b *bench) { b.estimates("a fleet that doubles after 10 s", equal, 600, 10*time.Second, 0) })
-	b.scope("steady", func(b *bench) { b.estimates("a steady load of mixed jobs", mixed, 200, 0, 90*time.Second) })
+	b.scope("burst", func(b *bench) { b.estimates("a burst of equal jobs", equal, 600, 0, 0, 0) })
+	b.scope("mixed", func(b *bench) { b.estimates("a burst of mixed jobs", mixed, 600, 0, 0, 0) })
+	b.scope("doubled", func(b *bench) { b.estimates("a fleet that doubles after 10 s", equal, 600, 0, 10*time.Second, 0) })
+	b.scope("steady", func(b *bench) { b.estimates("a steady load of mixed jobs", mixed, 200, 0, 0, 90*time.Second) })
+	b.scope("shared", func(b *bench) { b.estimates("a burst behind another tenant's 10,000", equal, 300, 10_000, 0, 0) })
 }
 
 func equal() time.Duration { return meanLength }
@@ -46,14 +47,18 @@ func mixed() time.Duration {
 type foretold struct{ estimate, actual time.Duration }
 
 // estimates puts jobs into the queue: n at once, then as many as are worked off, for a time; of that, the
-// estimates of the last third are counted. A second worker may join.
-func (b *bench) estimates(name string, length func() time.Duration, n int, joins, steady time.Duration) {
+// estimates of the last third are counted. Another tenant may have jobs waiting, and a second worker join.
+func (b *bench) estimates(name string, length func() time.Duration, n, others int, joins, steady time.Duration) {
 	s := b.install()
 	api := b.api(s)
 	b.worker(s, system.With("LEAT_CONCURRENCY", fmt.Sprint(estimateSlots)))
 	c, err := client.New(api.URL, client.Options{})
 	if err != nil {
 		b.Fatalf("client: %v", err)
+	}
+	if others > 0 {
+		b.fill(s, "heavy", others, fmt.Sprintf(`{"millis":%d}`, length().Milliseconds()))
+		b.busy(s, estimateSlots)
 	}
 	f := &forecasts{bench: b, client: c, sender: system.Client(), system: s, api: api, length: length}
 	began := time.Now()

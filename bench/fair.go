@@ -24,15 +24,20 @@ func (b *bench) fair() {
 	b.worker(s, system.With("LEAT_CONCURRENCY", fmt.Sprint(fairSlots)))
 	idle := b.waits(s, api)
 	b.fill(s, "heavy", heavyJobs, fmt.Sprintf(`{"millis":%d}`, heavyMillis))
-	system.Poll(b.Context(), b, "all slots are busy", time.Minute, 100*time.Millisecond, func() bool {
-		states, err := s.States(b.Context())
-		return err == nil && states["running"] == fairSlots
-	})
+	b.busy(s, fairSlots)
 	busy := b.waits(s, api)
 	median := percentile(idle, 50)
 	b.target("behind another tenant's 100,000: answered → started, p50", percentile(busy, 50), "ms", true, 2*median+heavyMillis)
 	b.target("… worst", percentile(busy, 100), "ms", true, 2*median+heavyMillis)
 	b.compare("… p50, all slots busy with jobs of 200 ms", percentile(busy, 50), "ms", "idle", median, true, 0)
+}
+
+// busy waits until all slots are.
+func (b *bench) busy(s *system.System, slots int) {
+	system.Poll(b.Context(), b, "all slots are busy", time.Minute, 100*time.Millisecond, func() bool {
+		states, err := s.States(b.Context())
+		return err == nil && states["running"] == slots
+	})
 }
 
 // waits uploads one small file after the other, and tells how long each waited for its handler.
