@@ -33,9 +33,9 @@ func (s *Store) Marks(ctx context.Context, tenant jobs.Tenant, ids []uuid.UUID) 
 }
 
 // placeSQL tells what comes before job $1 of tenant $2 in its queue, and how many run, each counted up to
-// $3; rates are over $4 seconds, and how long a run took is over what has ended since, too. From tenant to
-// tenant it steps along the index, as Lanes does, $5 steps at most; a job that is its tenant's first is
-// before the others' without a look at them.
+// $3; rates are over $4 seconds, and how long a run took is over what has ended since, too. It takes $5
+// steps from tenant to tenant at most; a job that is its tenant's first is before the others' without a
+// look at them.
 const placeSQL = `
 	WITH RECURSIVE mine AS MATERIALIZED (
 		SELECT j.id, j.queue, j.run_at, coalesce(w.weight, 1) AS weight, (SELECT count(*) FROM (
@@ -48,11 +48,7 @@ const placeSQL = `
 		SELECT queue, '' AS tenant, 0 AS n FROM mine WHERE n > 0
 		UNION ALL
 		SELECT step.queue, j.tenant, n + 1
-		FROM step CROSS JOIN LATERAL (
-			SELECT j.tenant FROM jobs j
-			WHERE j.queue = step.queue AND j.tenant > step.tenant AND j.state IN ('pending', 'retrying')
-			ORDER BY j.tenant, j.run_at LIMIT 1
-		) j
+		FROM step CROSS JOIN ` + nextLane + `
 		WHERE n < $5
 	)
 	SELECT j.queue, j.run_at, j.run_at <= now(), q.paused_at IS NOT NULL, j.n + others.n, (SELECT count(*) FROM step) > $5, running.n,

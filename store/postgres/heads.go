@@ -13,8 +13,15 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-// Lanes returns the tenants that have jobs waiting, from one to the next along the index: each step
-// looks at one entry, the first of the next tenant.
+// nextLane finds the tenant after step.tenant that has jobs waiting in step.queue, and when its first
+// is due. It looks at one entry of the index, so that a recursive query can go from tenant to tenant.
+const nextLane = `LATERAL (
+	SELECT j.tenant, j.run_at FROM jobs j
+	WHERE j.queue = step.queue AND j.tenant > step.tenant AND j.state IN ('pending', 'retrying')
+	ORDER BY j.tenant, j.run_at LIMIT 1
+) j`
+
+// Lanes returns the tenants that have jobs waiting.
 func (s *Store) Lanes(ctx context.Context, after map[string]jobs.Tenant, limit int) ([]store.LaneState, error) {
 	const sql = `
 		WITH RECURSIVE step AS (
@@ -23,11 +30,7 @@ func (s *Store) Lanes(ctx context.Context, after map[string]jobs.Tenant, limit i
 			WHERE q.paused_at IS NULL
 			UNION ALL
 			SELECT step.queue, j.tenant, j.run_at, n + 1
-			FROM step CROSS JOIN LATERAL (
-				SELECT j.tenant, j.run_at FROM jobs j
-				WHERE j.queue = step.queue AND j.tenant > step.tenant AND j.state IN ('pending', 'retrying')
-				ORDER BY j.tenant, j.run_at LIMIT 1
-			) j
+			FROM step CROSS JOIN ` + nextLane + `
 			WHERE n < $3
 		)
 		SELECT step.queue, step.tenant, coalesce(t.weight, 1), step.run_at <= now()

@@ -24,18 +24,13 @@ func (s *Store) Ready(ctx context.Context, tenant jobs.Tenant) (int, error) {
 }
 
 // pressureSQL tells what is ready, up to $1 in each queue, the weights of at most $2 tenants in each, and
-// how many jobs ended per second, over $3 seconds. From tenant to tenant it steps along the index, as
-// Lanes does.
+// how many jobs ended per second, over $3 seconds.
 const pressureSQL = `
 	WITH RECURSIVE step AS (
 		SELECT name AS queue, '' AS tenant, NULL::timestamptz AS run_at, 0 AS n FROM queues WHERE paused_at IS NULL
 		UNION ALL
 		SELECT step.queue, j.tenant, j.run_at, n + 1
-		FROM step CROSS JOIN LATERAL (
-			SELECT j.tenant, j.run_at FROM jobs j
-			WHERE j.queue = step.queue AND j.tenant > step.tenant AND j.state IN ('pending', 'retrying')
-			ORDER BY j.tenant, j.run_at LIMIT 1
-		) j
+		FROM step CROSS JOIN ` + nextLane + `
 		WHERE n < $2
 	), tenant AS (
 		SELECT DISTINCT tenant FROM step WHERE n > 0 AND run_at <= now()

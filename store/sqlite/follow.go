@@ -98,10 +98,7 @@ func (t *tx) among(ctx context.Context, tenant jobs.Tenant, p *store.Place, weig
 		if lane.Tenant == tenant {
 			continue
 		}
-		var n int
-		err = t.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_lanes
-			WHERE queue = ? AND tenant = ? AND run_at <= ? AND state IN ('pending', 'retrying') LIMIT ?)`,
-			p.Queue, string(lane.Tenant), max(micros(p.RunAt), micros(t.now)), (own*lane.Weight+weight-1)/weight).Scan(&n)
+		n, err := t.readyIn(ctx, lane.Lane, max(micros(p.RunAt), micros(t.now)), (own*lane.Weight+weight-1)/weight)
 		if err != nil {
 			return store.Count{}, err
 		}

@@ -16,26 +16,43 @@ import (
 // looks at one entry, the first of the next tenant.
 func (s *Store) Lanes(ctx context.Context, after map[string]jobs.Tenant, limit int) ([]store.LaneState, error) {
 	return read(ctx, s, func(ctx context.Context, q *tx) ([]store.LaneState, error) {
-		queues, err := q.names(ctx, `SELECT name FROM queues WHERE paused_at IS NULL ORDER BY name`)
+		queues, err := q.openQueues(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("read queues: %w", err)
+			return nil, err
 		}
 		var lanes []store.LaneState
 		for _, queue := range queues {
-			lane := store.LaneState{Lane: store.Lane{Queue: queue, Tenant: after[queue]}}
-			for range limit {
-				found, err := q.nextLane(ctx, &lane)
-				if err != nil {
-					return nil, fmt.Errorf("read lanes of queue %s: %w", queue, err)
-				}
-				if !found {
-					break
-				}
-				lanes = append(lanes, lane)
+			if lanes, err = q.appendLanes(ctx, lanes, store.Lane{Queue: queue, Tenant: after[queue]}, limit); err != nil {
+				return nil, err
 			}
 		}
 		return lanes, nil
 	})
+}
+
+// openQueues are those that are not paused.
+func (t *tx) openQueues(ctx context.Context) ([]string, error) {
+	queues, err := t.names(ctx, `SELECT name FROM queues WHERE paused_at IS NULL ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("read queues: %w", err)
+	}
+	return queues, nil
+}
+
+// appendLanes adds the lanes of a queue that come after one, up to limit.
+func (t *tx) appendLanes(ctx context.Context, lanes []store.LaneState, after store.Lane, limit int) ([]store.LaneState, error) {
+	lane := store.LaneState{Lane: after}
+	for range limit {
+		found, err := t.nextLane(ctx, &lane)
+		if err != nil {
+			return nil, fmt.Errorf("read lanes of queue %s: %w", after.Queue, err)
+		}
+		if !found {
+			break
+		}
+		lanes = append(lanes, lane)
+	}
+	return lanes, nil
 }
 
 // nextLane goes on to the next tenant of the lane's queue, if there is one.
