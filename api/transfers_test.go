@@ -457,6 +457,38 @@ func TestUploadIsGivenUp(t *testing.T) {
 	f.keptNothing()
 }
 
+// givenUp is a blob store whose object is gone when it is to be appended to: somebody has given the upload up.
+type givenUp struct {
+	blob.Appender
+	before func()
+}
+
+func (g *givenUp) Append(ctx context.Context, key blob.Key, at blob.Progress, content io.Reader, saved func(blob.Progress) error) (blob.Progress, error) {
+	g.before()
+	return g.Appender.Append(ctx, key, at, content, saved)
+}
+
+// TestUploadIsGivenUpBesideAPiece: the piece is refused as one that came too late, not as a fault of the server's.
+func TestUploadIsGivenUpBesideAPiece(t *testing.T) {
+	t.Parallel()
+	for name, kept := range map[string]int{"before its first byte": 0, "later": 50} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, openSQLite(t))
+			path := f.begin(length(100))
+			f.piece(path, 0, strings.Repeat("x", kept)).is(http.StatusNoContent)
+			appender, ok := f.blobs.(blob.Appender)
+			if !ok {
+				t.Fatal("the blob store takes no pieces")
+			}
+			g := newFixture(t, f.store, func(o *api.Options) {
+				o.Blobs = &givenUp{appender, func() { f.send(http.MethodDelete, path, nil, tusVersion).is(http.StatusNoContent) }}
+			})
+			g.piece(path, kept, strings.Repeat("x", 100-kept)).is(http.StatusLocked).fails(wire.CodeUploadLocked)
+		})
+	}
+}
+
 func TestUploadInPiecesWithAKey(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s store.Store) {

@@ -222,7 +222,7 @@ func (u *upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (i
 	}
 	content := &counter{src: src, begin: func() error { return u.mine(ctx) }}
 	var got blob.Progress
-	err := u.withObject(func() (err error) {
+	err := u.withObject(ctx, func() (err error) {
 		got, err = u.handler.Blobs.Append(ctx, blob.Key(u.t.BlobKey), at, content, saved)
 		return err
 	})
@@ -266,8 +266,9 @@ func (u *upload) admit() error {
 	return nil
 }
 
-// withObject does what takes the object, once the request before this one has let go of it.
-func (u *upload) withObject(do func() error) error {
+// withObject does what takes the object, once the request before this one has let go of it. The object of
+// a transfer that was given up meanwhile is gone, which is no fault of the blob store.
+func (u *upload) withObject(ctx context.Context, do func() error) error {
 	limit := time.NewTimer(lockWait)
 	defer limit.Stop()
 	again := time.NewTicker(5 * time.Millisecond)
@@ -277,6 +278,11 @@ func (u *upload) withObject(do func() error) error {
 		switch {
 		case err == nil:
 			return nil
+		case errors.Is(err, blob.ErrNotExist):
+			if lost := u.mine(ctx); lost != nil {
+				return lost
+			}
+			return u.request.failedBlob(err)
 		case !errors.Is(err, blob.ErrBusy):
 			return u.request.failedBlob(err)
 		}
@@ -350,7 +356,7 @@ func (u *upload) FinishUpload(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	var info blob.Info
-	err := u.withObject(func() (err error) {
+	err := u.withObject(ctx, func() (err error) {
 		info, err = u.handler.Blobs.Seal(ctx, blob.Key(u.t.BlobKey), u.progress())
 		return err
 	})
