@@ -12,9 +12,7 @@ func TestArrange(t *testing.T) {
 	t.Parallel()
 	conn := open(t, start(t))
 	ds := deliveries(1500, "q")
-	if err := conn.Enqueue(t.Context(), ds); err != nil {
-		t.Fatal(err)
-	}
+	enqueue(t, conn, ds)
 	first := []queue.Delivery{ds[1499], ds[700]}
 	if err := conn.Arrange(t.Context(), "q", first, ds[:500]); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -76,6 +77,16 @@ func serve(t testing.TB, conn *queue.Conn, o queue.ServerOptions) {
 	})
 }
 
+// enqueue enqueues some at a time: each call has three seconds, also on a machine that does much else.
+func enqueue(t *testing.T, conn *queue.Conn, ds []queue.Delivery) {
+	t.Helper()
+	for some := range slices.Chunk(ds, 100) {
+		if err := conn.Enqueue(t.Context(), some); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func deliveries(n int, queues ...string) []queue.Delivery {
 	ds := make([]queue.Delivery, n)
 	for i := range ds {
@@ -100,9 +111,7 @@ func TestDelivers(t *testing.T) {
 	conn := open(t, start(t))
 	ds := deliveries(200, "a", "b")
 	for range 2 { // the second time all are there already
-		if err := conn.Enqueue(t.Context(), ds); err != nil {
-			t.Fatal(err)
-		}
+		enqueue(t, conn, ds)
 	}
 	lengths, err := conn.Depths(t.Context(), []string{"a", "b"})
 	if err != nil {
@@ -142,9 +151,7 @@ func TestRecovers(t *testing.T) {
 	r := start(t)
 	conn, raw, ctx := open(t, r), client(t, r), t.Context()
 	ds := deliveries(1, "q")
-	if err := conn.Enqueue(ctx, ds); err != nil {
-		t.Fatal(err)
-	}
+	enqueue(t, conn, ds)
 	id, err := raw.LMove(ctx, "asynq:{q}:pending", "asynq:{q}:active", "RIGHT", "LEFT").Result()
 	if err != nil {
 		t.Fatal(err)
