@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"github.com/leat-dev/leat/store"
 	"github.com/leat-dev/leat/store/postgres"
 	"github.com/leat-dev/leat/store/sqlite"
+	"github.com/leat-dev/leat/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,7 +50,7 @@ func eachStore(t *testing.T, run func(t *testing.T, s store.Store)) {
 
 func openSQLite(t testing.TB) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "leat.db")})
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Path(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

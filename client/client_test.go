@@ -26,6 +26,7 @@ import (
 	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
 	"github.com/leat-dev/leat/store/sqlite"
+	"github.com/leat-dev/leat/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,7 +41,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, change func(*api.Options)) *fixture {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: t.TempDir() + "/leat.db"})
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Path(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

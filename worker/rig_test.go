@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/leat-dev/leat/store"
 	"github.com/leat-dev/leat/store/postgres"
 	"github.com/leat-dev/leat/store/sqlite"
+	"github.com/leat-dev/leat/store/sqlite/sqlitetest"
 	"github.com/leat-dev/leat/worker"
 )
 
@@ -31,7 +31,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, s store.Store)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "leat.db")})
+		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Path(t)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,19 +34,20 @@ var imports = map[string][]string{
 	"store/group": {"jobs", "store"},
 
 	// Drivers know their contract.
-	"store/postgres":      {"jobs", "access", "store", "store/group"},
-	"store/sqlite":        {"jobs", "access", "store", "store/group"},
-	"store/storetest":     {"jobs", "access", "store"},
-	"blob/fsblob":         {"blob"},
-	"blob/fsblob/faultfs": {"blob", "blob/fsblob"},
-	"blob/s3blob":         {"blob"},
-	"blob/blobtest":       {"blob"},
-	"queue":               {"jobs"},
-	"queue/embedded":      {"jobs", "queue"},
-	"scale/kube":          {"scale"},
-	"scale/local":         {"scale"},
-	"scale/simulate":      {"scale"},
-	"scale/plan":          {},
+	"store/postgres":          {"jobs", "access", "store", "store/group"},
+	"store/sqlite":            {"jobs", "access", "store", "store/group"},
+	"store/storetest":         {"jobs", "access", "store"},
+	"store/sqlite/sqlitetest": {"store/sqlite"},
+	"blob/fsblob":             {"blob"},
+	"blob/fsblob/faultfs":     {"blob", "blob/fsblob"},
+	"blob/s3blob":             {"blob"},
+	"blob/blobtest":           {"blob"},
+	"queue":                   {"jobs"},
+	"queue/embedded":          {"jobs", "queue"},
+	"scale/kube":              {"scale"},
+	"scale/local":             {"scale"},
+	"scale/simulate":          {"scale"},
+	"scale/plan":              {},
 
 	// Services know contracts, and no driver.
 	"dispatch":       {"jobs", "store", "queue", "blob"},
@@ -67,8 +68,8 @@ var imports = map[string][]string{
 // them outside of tests.
 var free = []string{"integration", "bench", "examples", "internal/testserver", "internal/archtest", "internal/gendocs"}
 
-// suites are the tests that every driver of a contract runs.
-var suites = []string{"store/storetest", "blob/blobtest", "jobs/jobtest"}
+// suites are for tests: those that every driver of a contract runs, and what gives others a store.
+var suites = []string{"store/storetest", "store/sqlite/sqlitetest", "blob/blobtest", "jobs/jobtest"}
 
 // libraries says which packages alone may import a library outside of tests.
 var libraries = map[string][]string{

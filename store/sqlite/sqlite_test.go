@@ -3,7 +3,6 @@ package sqlite_test
 import (
 	"context"
 	"crypto/sha256"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
 	"github.com/leat-dev/leat/store/sqlite"
+	"github.com/leat-dev/leat/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // open opens a fresh store that is closed with the test.
 func open(t testing.TB, change ...func(*sqlite.Options)) *sqlite.Store {
 	t.Helper()
-	return openAt(t, filepath.Join(t.TempDir(), "leat.db"), change...)
+	return openAt(t, sqlitetest.Path(t), change...)
 }
 
 func openAt(t testing.TB, path string, change ...func(*sqlite.Options)) *sqlite.Store {
