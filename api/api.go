@@ -59,7 +59,7 @@ type API struct {
 	methods []string        // of all routes
 	readers map[string]bool // patterns of the routes that read their body
 	scopes  map[string]access.Scope
-	docJSON []byte
+	docJSON func() []byte // made when it is first asked for
 	page    *page
 }
 
@@ -114,9 +114,7 @@ func New(o Options) (*API, error) {
 	if a.quota, err = newQuota(&o, a.metrics.unlimited.Inc); err != nil {
 		return nil, err
 	}
-	if err := a.mount(routes); err != nil {
-		return nil, err
-	}
+	a.mount(routes)
 	return a, nil
 }
 

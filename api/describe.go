@@ -197,7 +197,7 @@ func staticAnswer(mediaType, what string) map[string]*huma.Response {
 // serveDocument gives out the OpenAPI document.
 func (a *API) serveDocument(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache")
-	writeBody(w, http.StatusOK, "application/json", a.docJSON)
+	writeBody(w, http.StatusOK, "application/json", a.docJSON())
 }
 
 // What the samples speak of.

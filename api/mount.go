@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -11,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -66,7 +65,7 @@ func call[I, O any](h func(context.Context, *I) (*O, error)) func(*API, huma.API
 }
 
 // mount puts the routes into the mux and describes them.
-func (a *API) mount(routes []route) error {
+func (a *API) mount(routes []route) {
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	// Where huma documents its own errors, ours are meant.
 	registry.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[wire.Problem]())
@@ -101,13 +100,8 @@ func (a *API) mount(routes []route) error {
 		}
 	}
 	slices.Sort(a.methods)
-	text, err := json.Marshal(doc)
-	if err != nil {
-		return fmt.Errorf("api: encode the OpenAPI document: %w", err)
-	}
-	a.docJSON = text
+	a.docJSON = sync.OnceValue(func() []byte { return mustJSON(doc) })
 	a.page = newPage(doc, routes, a.gate.auth)
-	return nil
 }
 
 // operation describes the route.
