@@ -30,9 +30,8 @@ UNWATCHED := modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory mode
 	$(WAZERO)/engine/wazevo/ssa $(WAZERO)/engine/wazevo/frontend $(WAZERO)/engine/wazevo/backend/... $(WAZERO)/wasm/binary \
 	github.com/klauspost/... github.com/ulikunitz/... golang.org/x/image/... image/... compress/... hash/crc32
 RACE      := -race $(UNWATCHED:%=-gcflags=%=-race=false)
-
-# Packages whose tests talk to servers.
-ON_SERVERS := ./integration/... ./store/... ./queue/... ./internal/testserver/...
+# Each process with it would wait for a second at its end.
+export GORACE ?= atexit_sleep_ms=20
 
 .PHONY: help
 help: ## List the targets
@@ -42,13 +41,13 @@ help: ## List the targets
 verify: fmt-check tidy build vet lint test ## All that a change must pass
 
 .PHONY: test
-test: ## All tests, on real Redis and Postgres (see LEAT_TEST_SERVERS in CONTRIBUTING.md)
-	go test $(RACE) -shuffle=on -parallel 4 -timeout $(TEST_TIMEOUT) ./...
+test: ## The tests, on real Redis and Postgres (see LEAT_TEST_SERVERS in CONTRIBUTING.md)
+	go test -short $(RACE) -shuffle=on -parallel 4 -timeout $(TEST_TIMEOUT) ./...
 	go test -run 'Memory|Limits|Loses' -timeout $(TEST_TIMEOUT) ./jobs/table ./scale/simulate ./worker/isolate # without the race detector, which takes memory and time itself
 
-.PHONY: test-docker
-test-docker: ## The tests that talk to servers, on a Docker engine; one package at a time, its disk is slow
-	LEAT_TEST_SERVERS=docker go test $(RACE) -shuffle=on -parallel 4 -p 1 -timeout $(TEST_TIMEOUT) $(ON_SERVERS)
+.PHONY: test-all
+test-all: ## The tests at full length, one package at a time: long outages, large tables, every sample
+	go test $(RACE) -shuffle=on -parallel 4 -p 1 -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: build
 build: ## Compile everything

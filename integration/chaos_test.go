@@ -10,9 +10,8 @@ import (
 )
 
 var (
-	chaosFor     = flag.Duration("chaos.for", 0, "how long TestChaos goes on; 0: until it has accepted 2,000 uploads")
-	chaosSeed    = flag.Uint64("chaos.seed", 0, "seed of the faults' order; 0: a new one")
-	chaosUploads = 2000
+	chaosFor  = flag.Duration("chaos.for", 0, "how long TestChaos goes on; 0: until it has accepted 2,000 uploads, 500 with -short")
+	chaosSeed = flag.Uint64("chaos.seed", 0, "seed of the faults' order; 0: a new one")
 )
 
 // chaos is an installation in which everything dies, again and again.
@@ -41,13 +40,13 @@ func TestChaos(t *testing.T) {
 	c := &chaos{rig: newRig(t), random: rand.New(rand.NewPCG(seed, 0)), addr: system.FreeAddr(t), deaths: map[string]time.Time{}, faults: map[string]int{}}
 	c.startAPI()
 	workers := []*system.Process{c.Worker(), c.Worker()}
-	began := time.Now()
+	uploads, began := atLength(2000, 500), time.Now()
 	l := c.startLoad(func() string { return "http://" + c.addr }, 100, 16, mixed)
 	more := func() bool {
 		if *chaosFor > 0 {
 			return time.Since(began) < *chaosFor
 		}
-		return l.count() < chaosUploads
+		return l.count() < uploads
 	}
 	for more() {
 		c.strike(workers)

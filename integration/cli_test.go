@@ -42,7 +42,7 @@ func (c cli) run(args ...string) (stdout string, code int) {
 // The operator's command line, against leat up.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	bin, addr := system.Build(t, "cmd/leat", false), system.FreeAddr(t)
+	bin, addr := build("cmd/leat"), system.FreeAddr(t)
 	up := system.Start(t, "leat", bin, []string{"up", "--listen", addr, "--admin-listen", "off", "--data", t.TempDir()}, nil)
 	up.WaitMessage("worker is ready", 30*time.Second)
 	c := cli{t, bin, "http://" + addr, nil}

@@ -16,7 +16,7 @@ import (
 // P2: the embedded default, killed in mid-work and started again on its folder, loses nothing.
 func TestP2EmbeddedDefaultLosesNothingWhenKilledInMidWork(t *testing.T) {
 	t.Parallel()
-	bin := system.Build(t, "cmd/leat", false)
+	bin := build("cmd/leat")
 	data, addr := t.TempDir(), system.FreeAddr(t)
 	start := func() *system.Process {
 		p := system.Start(t, "leat", bin, []string{"up", "--listen", addr, "--admin-listen", "off", "--data", data, "--concurrency", "2"}, nil)
@@ -29,7 +29,7 @@ func TestP2EmbeddedDefaultLosesNothingWhenKilledInMidWork(t *testing.T) {
 	}
 	leat := start()
 	var accepted []uuid.UUID
-	for round := range 3 {
+	for round := range atLength(3, 1) {
 		for i := range 60 {
 			file := writeFile(t, fmt.Sprintf("line %d of round %d\n", i, round), 200+i*500)
 			accepted = append(accepted, upload(t, c, file))

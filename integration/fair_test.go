@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"github.com/leat-dev/leat/store"
 	"github.com/leat-dev/leat/store/postgres"
 	"github.com/leat-dev/leat/store/sqlite"
+	"github.com/leat-dev/leat/store/sqlite/sqlitetest"
 	"github.com/leat-dev/leat/worker"
 )
 
@@ -198,7 +198,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, s store.Store)) {
 		return postgres.Open(t.Context(), postgres.Options{URL: testserver.NewPostgres(t).URL()})
 	})
 	run("sqlite", func(t *testing.T) (store.Store, error) {
-		return sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "leat.db")})
+		return sqlite.Open(t.Context(), sqlite.Options{Path: sqlitetest.Path(t)})
 	})
 }
 
@@ -207,19 +207,20 @@ func onBothStores(t *testing.T, test func(t *testing.T, s store.Store)) {
 func TestOneTenantsManyJobsDoNotDelayAnothersOne(t *testing.T) { //nolint:paralleltest // see above
 	onBothStores(t, func(t *testing.T, s store.Store) {
 		const slots, takes, rounds = 10, 200 * time.Millisecond, 20
+		waiting := atLength(100_000, 3000)
 		l := newLine(t, s, slots, takes)
 		l.latency("light") // the parts have begun
 		idle := l.latencies("light", rounds)
-		l.fill("heavy", 100_000)
+		l.fill("heavy", waiting)
 		system.Poll(t.Context(), t, "all slots are busy", time.Minute, 50*time.Millisecond, func() bool {
 			return len(l.begun()) > 2*rounds+2*slots
 		})
 		busy := l.latencies("light", rounds)
-		limit := 2*idle[rounds/2] + takes
-		t.Logf("idle: median %v, worst %v; behind 100,000: median %v, worst %v; limit %v",
-			idle[rounds/2], idle[rounds-1], busy[rounds/2], busy[rounds-1], limit)
-		if worst := busy[rounds-1]; worst > limit {
-			t.Errorf("started after %v, over the limit of %v", worst, limit)
+		limit := 2*idle[rounds/2] + takes // for the median: a single one may meet whatever else the machine does
+		t.Logf("idle: median %v, worst %v; behind %d: median %v, worst %v; limit %v",
+			idle[rounds/2], idle[rounds-1], waiting, busy[rounds/2], busy[rounds-1], limit)
+		if median, worst := busy[rounds/2], busy[rounds-1]; median > limit || worst > limit+time.Second {
+			t.Errorf("started after %v, at worst %v; the limit is %v, and a second more for the worst", median, worst, limit)
 		}
 	})
 }

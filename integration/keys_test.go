@@ -15,7 +15,7 @@ import (
 // Keys, as an operator makes and revokes them beside a server that runs.
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	bin, addr, data := system.Build(t, "cmd/leat", false), system.FreeAddr(t), t.TempDir()
+	bin, addr, data := build("cmd/leat"), system.FreeAddr(t), t.TempDir()
 	up := system.Start(t, "leat", bin, []string{"up", "--auth", "keys", "--listen", addr, "--admin-listen", "off", "--data", data}, nil)
 	up.WaitMessage("worker is ready", 30*time.Second)
 	c := cli{t, bin, "http://" + addr, nil}
@@ -65,7 +65,7 @@ func TestKeys(t *testing.T) {
 // Nobody is let in without a key by accident.
 func TestWithoutKeysOnlyThisMachineIsServed(t *testing.T) {
 	t.Parallel()
-	bin := system.Build(t, "cmd/leat", false)
+	bin := build("cmd/leat")
 	out, err := exec.CommandContext(t.Context(), bin, "up", "--listen", "0.0.0.0:0", "--admin-listen", "off", "--data", t.TempDir()).CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "--auth keys") {
@@ -78,7 +78,7 @@ func TestKeysOnPostgres(t *testing.T) {
 	t.Parallel()
 	r := newPlainRig(t)
 	first, second := r.API(system.With("LEAT_AUTH", "keys")), r.API(system.With("LEAT_AUTH", "keys"))
-	c := cli{t, system.Build(t, "cmd/leat", false), first.URL, nil}
+	c := cli{t, build("cmd/leat"), first.URL, nil}
 	key, code := c.run("keys", "create", "--database-url", r.DatabaseURL, "--scopes", "upload,read,operate")
 	if code != 0 {
 		t.Fatalf("keys create: code %d", code)
@@ -99,7 +99,7 @@ func TestKeysOnPostgres(t *testing.T) {
 // Settings of tenants, as an operator shows and changes them.
 func TestTenants(t *testing.T) {
 	t.Parallel()
-	bin, data := system.Build(t, "cmd/leat", false), t.TempDir()
+	bin, data := build("cmd/leat"), t.TempDir()
 	up := system.Start(t, "leat", bin, []string{"up", "--listen", system.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
 	up.WaitMessage("worker is ready", 30*time.Second)
 	c := cli{t, bin, "", nil}

@@ -19,6 +19,9 @@ var mixedJobs = flag.Int("mixed.jobs", 40, "how many jobs TestP6P7MixedJobs uplo
 // P6, P7: of many jobs of all kinds, a tenth of them bombs, all end as they should; no worker dies or
 // loses a run, and its memory stays what it was.
 func TestP6P7MixedJobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long; TestP7KindsAndBombsThroughTheSystem has one of each")
+	}
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) (string, *system.Process){
 		"embedded": func(t *testing.T) (string, *system.Process) {

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -17,16 +18,48 @@ import (
 	"github.com/leat-dev/leat/internal/testserver"
 )
 
-// program is integration/program, compiled once with the race detector.
+// program is integration/program, compiled once: at full length with the race detector, which makes it
+// several times slower.
 var program string
+
+// plain is what others were compiled to without it, by their package.
+var plain struct {
+	sync.Mutex
+	tb       testserver.TB
+	programs map[string]string
+}
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	flag.Parse()
 	tb := testserver.Outside()
 	defer tb.Close()
-	program = system.Build(tb, "integration/program", true)
+	plain.tb, plain.programs = tb, map[string]string{}
+	if testing.Short() {
+		program = build("integration/program")
+	} else {
+		program = system.Build(tb, "integration/program", true)
+	}
 	return m.Run()
+}
+
+// build gives a program without the race detector, compiled when it is first asked for.
+func build(pkg string) string {
+	plain.Lock()
+	defer plain.Unlock()
+	if plain.programs[pkg] == "" {
+		plain.programs[pkg] = system.Build(plain.tb, pkg, false)
+	}
+	return plain.programs[pkg]
+}
+
+// atLength is for what makes a test long: full is for make test-all, and short for make test.
+func atLength[T any](full, short T) T {
+	if testing.Short() {
+		return short
+	}
+	return full
 }
 
 // rig is an installation with servers of its own, which can be hurt.

@@ -87,7 +87,7 @@ func startUp(t *testing.T, pkg string) up {
 	t.Helper()
 	addr := system.FreeAddr(t)
 	args := []string{"up", "--listen", addr, "--admin-listen", "off", "--data", t.TempDir(), "--concurrency", "4"}
-	p := system.Start(t, "up", system.Build(t, pkg, false), args, nil)
+	p := system.Start(t, "up", build(pkg), args, nil)
 	p.WaitMessage("worker is ready", 30*time.Second)
 	return up{p, "http://" + addr}
 }
@@ -95,14 +95,16 @@ func startUp(t *testing.T, pkg string) up {
 // newPlainRig is newRig without the race detector, which does not go with limits of memory.
 func newPlainRig(t *testing.T) *rig {
 	t.Helper()
-	plain := system.Build(t, "integration/program", false)
 	pg, rd := testserver.NewPostgres(t), testserver.NewRedis(t)
-	return &rig{System: system.New(t, plain, pg.URL(), rd.URL()), t: t, postgres: pg, redis: rd, client: system.Client()}
+	return &rig{System: system.New(t, build("integration/program"), pg.URL(), rd.URL()), t: t, postgres: pg, redis: rd, client: system.Client()}
 }
 
 // P7: each sample ends as it should, in every installation. What is asserted of them was compared with
 // what others' programs make of the same files.
 func TestP7EverySampleThroughTheSystem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long; TestP7KindsAndBombsThroughTheSystem has samples of each kind")
+	}
 	t.Parallel()
 	content, err := os.ReadFile(filepath.Join("testdata", "samples.json"))
 	if err != nil {

@@ -77,12 +77,12 @@ func (zeros) Read(p []byte) (int, error) {
 // cut 50 times and the api is killed 5 times; the file is whole, and there is one job.
 func TestP1P3TusClientThroughFaults(t *testing.T) {
 	t.Parallel()
-	const (
-		size  = 1 << 30
-		cuts  = 50
-		kills = 5
-		pace  = "100" // MB/s, so that the faults come in the midst of it
+	var (
+		size  = atLength[int64](1<<30, 96<<20)
+		cuts  = atLength(50, 8)
+		kills = atLength(5, 2)
 	)
+	const pace = "100" // MB/s, so that the faults come in the midst of it
 	r := newRig(t)
 	dir := installTusClient(t)
 	path := filepath.Join(t.TempDir(), "large.bin")
@@ -114,7 +114,7 @@ func TestP1P3TusClientThroughFaults(t *testing.T) {
 			t.Fatalf("the client prints %q: %v", lines.Text(), err)
 		}
 		job = line.Job
-		if faults == cuts+kills || line.Sent < int64(faults+1)*size/(cuts+kills+1) {
+		if faults == cuts+kills || line.Sent < int64(faults+1)*size/int64(cuts+kills+1) {
 			continue
 		}
 		faults++
@@ -137,7 +137,7 @@ func TestP1P3TusClientThroughFaults(t *testing.T) {
 	var file wire.File
 	r.fetch(api.URL+"/v1/files/"+done.FileID.String(), &file)
 	if file.SHA256 != sum || file.Size != size {
-		t.Errorf("the file has %d bytes and the SHA-256 %s, want %d and %s", file.Size, file.SHA256, int64(size), sum)
+		t.Errorf("the file has %d bytes and the SHA-256 %s, want %d and %s", file.Size, file.SHA256, size, sum)
 	}
 	states, err := r.States(t.Context())
 	if err != nil || len(states) != 1 || states["pending"] != 1 {

@@ -16,7 +16,7 @@ const recoveryLimit = 20 * time.Second
 // P4, P3: a worker that is killed in mid-job, between dequeue and claim, and between claim and run.
 func TestP4JobOfAKilledWorkerRunsElsewhereWithin20Seconds(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
+	moments := []struct {
 		name   string
 		fault  string
 		losses int
@@ -25,7 +25,8 @@ func TestP4JobOfAKilledWorkerRunsElsewhereWithin20Seconds(t *testing.T) {
 		{"between dequeue and claim", "claim.before", 0},
 		{"between claim and run", "claim.after", 1},
 		{"between the work and its record", "end.before", 1},
-	} {
+	}
+	for _, c := range moments[:atLength(4, 2)] {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)

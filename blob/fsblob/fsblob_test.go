@@ -48,6 +48,9 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConformanceWithALinkInPlaceOfARename(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long; TestConformance is the same on a disk that renames")
+	}
 	t.Parallel()
 	blobtest.Run(t, func(t *testing.T) blob.Store {
 		disk, err := fsblob.OpenLinkingDisk(t.TempDir())

@@ -69,7 +69,7 @@ func Start(tb testserver.TB, name, bin string, args []string, env map[string]str
 	tb.Helper()
 	p := &Process{Name: name, tb: tb, done: make(chan struct{}), waiting: map[chan Line]func(Line) bool{}}
 	p.cmd = exec.Command(bin, args...)
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir(), "GORACE=halt_on_error=1"}
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir(), "GORACE=halt_on_error=1 atexit_sleep_ms=20"}
 	for key, value := range env {
 		p.cmd.Env = append(p.cmd.Env, key+"="+value)
 	}

@@ -13,6 +13,9 @@ import (
 // No entry is held in memory: a run on a large one allocates little in all, collected or not. All of
 // the process's memory is measured, so the test runs alone.
 func TestEntriesAreStreams(t *testing.T) { //nolint:paralleltest // as said
+	if testing.Short() {
+		t.Skip("long: it makes large archives of each format")
+	}
 	const size, most = 16 << 20, 12 << 20
 	content := noise(size)
 	tarball := tarOf(t, entry{"a", string(content)})

@@ -44,7 +44,11 @@ func TestMalformedPDF(t *testing.T) {
 func TestTruncatedPDF(t *testing.T) {
 	t.Parallel()
 	whole := readFile(t, "basicapi.pdf")
-	for i := range 8 {
+	step := 1
+	if testing.Short() {
+		step = 4
+	}
+	for i := 0; i < 8; i += step {
 		m := made(t, "a.pdf", whole[:len(whole)*(i+1)/9], `{"picture_size":64}`)
 		if code := m.Code(); code != "" && code != jobs.CodeMalformed {
 			t.Errorf("%d/9: %v", i+1, m.Err)
@@ -54,6 +58,9 @@ func TestTruncatedPDF(t *testing.T) {
 
 // Each of these is answered, within bounds, by what is there to be read or by the code.
 func TestHostilePDF(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long; TestMalformedPDF and TestTruncatedPDF have the like")
+	}
 	t.Parallel()
 	zeros := strings.Repeat("\x00", 100<<20)
 	spaces := strings.Repeat(" ", 32<<20)
@@ -237,6 +244,9 @@ func (h *hole) ReadAt(p []byte, off int64) (int, error) {
 // A large file is read in parts, where it is. Live memory of the whole process is measured, so the
 // test runs alone.
 func TestLargePDF(t *testing.T) { //nolint:paralleltest // as said
+	if testing.Short() {
+		t.Skip("long: it takes much memory")
+	}
 	const size = 1 << 30
 	file := newHole(pdfOf("", "(Hello) Tj"), size)
 	run := newRun("a.pdf", file, file.size, &recorder{})

@@ -128,6 +128,9 @@ func privateDir(t *testing.T) (string, *syscall.Credential) {
 
 // TestConformanceThroughPgBouncer: a server connection changes with each transaction.
 func TestConformanceThroughPgBouncer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long; TestConformance is the same without a pooler")
+	}
 	t.Parallel()
 	addr := bouncer(t, testserver.Postgres(t))
 	storetest.Run(t, func(tb testing.TB) store.Store {

@@ -22,6 +22,9 @@ import (
 // what the head of a queue or a page of a list is taken from, and reading the heads from their index
 // alone.
 func TestPlans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: it fills tables with 200,000 jobs")
+	}
 	t.Parallel()
 	if raceEnabled {
 		planWithoutRaces(t)
