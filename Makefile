@@ -33,6 +33,9 @@ RACE      := -race $(UNWATCHED:%=-gcflags=%=-race=false)
 # Each process with it would wait for a second at its end.
 export GORACE ?= atexit_sleep_ms=20
 
+# What is tested without the race detector, which takes memory and time itself.
+TEST_PLAIN = go test -run 'Memory|Limits|Loses' -timeout $(TEST_TIMEOUT) ./jobs/table ./scale/simulate ./worker/isolate
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,11 +46,12 @@ verify: fmt-check tidy build vet lint test ## All that a change must pass
 .PHONY: test
 test: ## The tests, on real Redis and Postgres (see LEAT_TEST_SERVERS in CONTRIBUTING.md)
 	go test -short $(RACE) -shuffle=on -parallel 4 -timeout $(TEST_TIMEOUT) ./...
-	go test -run 'Memory|Limits|Loses' -timeout $(TEST_TIMEOUT) ./jobs/table ./scale/simulate ./worker/isolate # without the race detector, which takes memory and time itself
+	$(TEST_PLAIN)
 
 .PHONY: test-all
 test-all: ## The tests at full length, one package at a time: long outages, large tables, every sample
 	go test $(RACE) -shuffle=on -parallel 4 -p 1 -timeout $(TEST_TIMEOUT) ./...
+	$(TEST_PLAIN)
 
 .PHONY: build
 build: ## Compile everything

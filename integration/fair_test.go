@@ -216,11 +216,12 @@ func TestOneTenantsManyJobsDoNotDelayAnothersOne(t *testing.T) { //nolint:parall
 			return len(l.begun()) > 2*rounds+2*slots
 		})
 		busy := l.latencies("light", rounds)
-		limit := 2*idle[rounds/2] + takes // for the median: a single one may meet whatever else the machine does
+		limit := 2*idle[rounds/2] + takes
+		others := atLength(0, time.Second) // with -short other packages take the machine at the same time
 		t.Logf("idle: median %v, worst %v; behind %d: median %v, worst %v; limit %v",
 			idle[rounds/2], idle[rounds-1], waiting, busy[rounds/2], busy[rounds-1], limit)
-		if median, worst := busy[rounds/2], busy[rounds-1]; median > limit || worst > limit+time.Second {
-			t.Errorf("started after %v, at worst %v; the limit is %v, and a second more for the worst", median, worst, limit)
+		if median, worst := busy[rounds/2], busy[rounds-1]; median > limit || worst > limit+others {
+			t.Errorf("started after %v, at worst %v; the limit is %v, for the worst %v", median, worst, limit, limit+others)
 		}
 	})
 }

@@ -20,7 +20,7 @@ var mixedJobs = flag.Int("mixed.jobs", 40, "how many jobs TestP6P7MixedJobs uplo
 // loses a run, and its memory stays what it was.
 func TestP6P7MixedJobs(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long; TestP7KindsAndBombsThroughTheSystem has one of each")
+		t.Skip("left to make test-all: many jobs of what TestP7KindsAndBombsThroughTheSystem has one each of")
 	}
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) (string, *system.Process){

@@ -26,7 +26,7 @@ func TestP4JobOfAKilledWorkerRunsElsewhereWithin20Seconds(t *testing.T) {
 		{"between claim and run", "claim.after", 1},
 		{"between the work and its record", "end.before", 1},
 	}
-	for _, c := range moments[:atLength(4, 2)] {
+	for _, c := range moments[:atLength(len(moments), 2)] {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)

@@ -106,7 +106,7 @@ func testPutsOfOneKeyAtOnce(t *testing.T, store blob.Store) {
 }
 
 func testPutsAtOnce(t *testing.T, store blob.Store) {
-	const puts = 40
+	const puts = 64
 	sizes := []int{0, 10, 70 << 10, 600 << 10, 3 << 20}
 	keys := make([]blob.Key, puts)
 	errs := make([]error, puts)

@@ -49,7 +49,7 @@ func TestConformance(t *testing.T) {
 
 func TestConformanceWithALinkInPlaceOfARename(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long; TestConformance is the same on a disk that renames")
+		t.Skip("left to make test-all: the same as TestConformance, where files cannot be renamed")
 	}
 	t.Parallel()
 	blobtest.Run(t, func(t *testing.T) blob.Store {

@@ -14,7 +14,7 @@ import (
 // the process's memory is measured, so the test runs alone.
 func TestEntriesAreStreams(t *testing.T) { //nolint:paralleltest // as said
 	if testing.Short() {
-		t.Skip("long: it makes large archives of each format")
+		t.Skip("left to make test-all: it makes large archives of each format")
 	}
 	const size, most = 16 << 20, 12 << 20
 	content := noise(size)

@@ -59,7 +59,7 @@ func TestTruncatedPDF(t *testing.T) {
 // Each of these is answered, within bounds, by what is there to be read or by the code.
 func TestHostilePDF(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long; TestMalformedPDF and TestTruncatedPDF have the like")
+		t.Skip("left to make test-all: bombs and loops take long; TestMalformedPDF has the small ones")
 	}
 	t.Parallel()
 	zeros := strings.Repeat("\x00", 100<<20)
@@ -245,7 +245,7 @@ func (h *hole) ReadAt(p []byte, off int64) (int, error) {
 // test runs alone.
 func TestLargePDF(t *testing.T) { //nolint:paralleltest // as said
 	if testing.Short() {
-		t.Skip("long: it takes much memory")
+		t.Skip("left to make test-all: a PDF of a GiB")
 	}
 	const size = 1 << 30
 	file := newHole(pdfOf("", "(Hello) Tj"), size)

@@ -129,7 +129,7 @@ func privateDir(t *testing.T) (string, *syscall.Credential) {
 // TestConformanceThroughPgBouncer: a server connection changes with each transaction.
 func TestConformanceThroughPgBouncer(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long; TestConformance is the same without a pooler")
+		t.Skip("left to make test-all: the same as TestConformance, through a pooler")
 	}
 	t.Parallel()
 	addr := bouncer(t, testserver.Postgres(t))

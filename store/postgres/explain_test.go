@@ -504,7 +504,7 @@ func (w *watched) exercise(t *testing.T, round int, judge judgment) {
 // whether it was planned when the tables were empty, or knowing them, by the server's own judgment.
 func TestPlans(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long: it fills tables with 200,000 jobs")
+		t.Skip("left to make test-all: it fills tables with 200,000 jobs")
 	}
 	t.Parallel()
 	// A server of its own: the feed of events waits for what is open in a whole server, and the

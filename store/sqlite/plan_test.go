@@ -23,7 +23,7 @@ import (
 // alone.
 func TestPlans(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long: it fills tables with 200,000 jobs")
+		t.Skip("left to make test-all: it fills tables with 200,000 jobs")
 	}
 	t.Parallel()
 	if raceEnabled {
