@@ -41,16 +41,19 @@ type Reaper struct {
 	store ReaperStore
 	log   *slog.Logger
 	meter *Metrics
+	seen  map[uuid.UUID]sighting // of this term and those before it
 }
 
 // NewReaper makes a reaper. Its Run is a Duty.
 func NewReaper(s ReaperStore, log *slog.Logger, meter *Metrics) *Reaper {
-	return &Reaper{store: s, log: log, meter: meter}
+	return &Reaper{store: s, log: log, meter: meter, seen: map[uuid.UUID]sighting{}}
 }
 
-// Run reaps until ctx ends. A new term starts every count anew.
+// Run reaps until ctx ends. A new term goes on counting where the one before it ended, or a lease
+// that is lost every few seconds, as on a store that stalls, would keep the dead for ever; the time
+// between two terms counts against nobody. Only one Run may go on at a time.
 func (r *Reaper) Run(ctx context.Context, fence store.Lease) error {
-	t := reaperTerm{Reaper: r, fence: fence, seen: map[uuid.UUID]sighting{}, forgotten: map[uuid.UUID]int64{}}
+	t := reaperTerm{Reaper: r, fence: fence, forgotten: map[uuid.UUID]int64{}}
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
@@ -75,7 +78,6 @@ func (r *Reaper) Run(ctx context.Context, fence store.Lease) error {
 type reaperTerm struct {
 	*Reaper
 	fence     store.Lease
-	seen      map[uuid.UUID]sighting
 	forgotten map[uuid.UUID]int64 // claim of a run that its worker left out → the worker's beats then
 	readAt    time.Time           // of the latest read, if it succeeded
 	runsAt    time.Time

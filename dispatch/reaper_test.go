@@ -158,6 +158,37 @@ func TestReaperCountsNoTimeInWhichTheStoreWasAway(t *testing.T) {
 	})
 }
 
+// On a store that stalls, a leader may lose its lease more often than a worker takes to be given up.
+func TestReaperCountsOnWhenItLeadsAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		live, dead := uuid.New(), uuid.New()
+		g := newGraveyard(live, dead)
+		go g.beat(t.Context(), live, func() bool { return true })
+		r := dispatch.NewReaper(g, quiet(), meter())
+		const term, between = 4 * time.Second, 20 * time.Second
+		lead := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), term)
+			defer cancel()
+			if err := r.Run(ctx, store.Lease{}); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			settle(between)
+		}
+		for range dispatch.DeadAfter / term {
+			lead()
+		}
+		if len(g.reaped) != 0 {
+			t.Errorf("%v were reaped: the time between two terms was counted", g.reaped)
+		}
+		lead()
+		lead()
+		if _, ok := g.reaped[dead]; !ok || len(g.reaped) != 1 {
+			t.Errorf("reaped %v after five terms of %v, want the silent worker %s alone", g.reaped, term, dead)
+		}
+	})
+}
+
 func TestReaperTakesBackRunsThatTheirWorkerForgot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

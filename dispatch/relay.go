@@ -61,20 +61,23 @@ type Arranger interface {
 
 // Relay keeps the head of each queue in the delivery layer.
 type Relay struct {
-	store RelayStore
-	queue Arranger
-	log   *slog.Logger
-	meter *Metrics
+	store     RelayStore
+	queue     Arranger
+	log       *slog.Logger
+	meter     *Metrics
+	delivered map[uuid.UUID]delivered // the jobs of the windows that were enqueued, in any term
 }
 
 // NewRelay makes a relay. Its Run is a Duty.
 func NewRelay(s RelayStore, q Arranger, log *slog.Logger, meter *Metrics) *Relay {
-	return &Relay{store: s, queue: q, log: log, meter: meter}
+	return &Relay{store: s, queue: q, log: log, meter: meter, delivered: map[uuid.UUID]delivered{}}
 }
 
-// Run keeps delivering until ctx ends. It remembers nothing from one term to the next.
+// Run keeps delivering until ctx ends. A new term enqueues all windows anew, and remembers of the
+// one before it only since when a job is delivered, or a lease that is lost every few seconds would
+// leave for ever what is stuck. Only one Run may go on at a time.
 func (r *Relay) Run(ctx context.Context, fence store.Lease) error {
-	t := relayTerm{Relay: r, fence: fence, delivered: map[uuid.UUID]delivered{}, shares: map[string]*share{}, rooms: map[string]int{}}
+	t := relayTerm{Relay: r, fence: fence, shares: map[string]*share{}, rooms: map[string]int{}}
 	defer r.meter.behind(0) // the next leader tells its own
 	caughtUp := time.Now()
 	for ctx.Err() == nil {
@@ -93,17 +96,16 @@ func (r *Relay) Run(ctx context.Context, fence store.Lease) error {
 	return nil
 }
 
-// relayTerm is the memory of one term. Losing it costs nothing but enqueuing the heads again.
+// relayTerm is what is known in one term alone. Losing it costs nothing but enqueuing the heads again.
 type relayTerm struct {
 	*Relay
-	fence     store.Lease
-	delivered map[uuid.UUID]delivered // the jobs of the windows that were enqueued
-	resynced  time.Time
-	shares    map[string]*share // by queue
-	fleet     fleetView
-	costs     costView
-	rooms     map[string]int // as last published
-	failing   bool
+	fence    store.Lease
+	resynced time.Time
+	shares   map[string]*share // by queue
+	fleet    fleetView
+	costs    costView
+	rooms    map[string]int // as last published
+	failing  bool
 }
 
 type delivered struct {

@@ -180,6 +180,29 @@ func TestRelayDeliversAnewWhatNobodyClaimsWhileSlotsAreFree(t *testing.T) {
 	}
 }
 
+func TestRelayFindsWhatIsStuckAlthoughItsTermsAreShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, r := &backlog{heads: deliveries("a", 1)}, newRedis()
+		b.workers = []store.Worker{{WorkerStatus: store.WorkerStatus{ID: uuid.New(), Slots: 2, Free: 2, Queues: []string{"a"}}, FreeBefore: 2}}
+		rl := dispatch.NewRelay(b, r, quiet(), meter())
+		const term = 4 * time.Second
+		for range dispatch.StuckAfter/term + 1 {
+			if got := b.heads[0].Generation; got != 1 {
+				t.Fatalf("generation %d before %v had passed", got, dispatch.StuckAfter)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), term)
+			if err := rl.Run(ctx, store.Lease{}); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			cancel()
+		}
+		if got := b.heads[0].Generation; got != 2 || r.count(b.heads[0]) == 0 {
+			t.Errorf("generation %d, in Redis %d times; want the job delivered anew", got, r.count(b.heads[0]))
+		}
+	})
+}
+
 func TestRelayPublishesRoomOnlyWhenNothingWaitsBehindTheWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
