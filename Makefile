@@ -50,7 +50,7 @@ test: ## The tests, on real Redis and Postgres (see LEAT_TEST_SERVERS in CONTRIB
 
 .PHONY: test-all
 test-all: ## The tests at full length, one package at a time: long outages, large tables, every sample
-	go test $(RACE) -shuffle=on -parallel 4 -p 1 -timeout $(TEST_TIMEOUT) ./...
+	go test $(RACE) -shuffle=on -parallel 2 -p 1 -timeout $(TEST_TIMEOUT) ./...
 	$(TEST_PLAIN)
 
 .PHONY: build

@@ -14,8 +14,7 @@ import (
 const recoveryLimit = 20 * time.Second
 
 // P4, P3: a worker that is killed in mid-job, between dequeue and claim, and between claim and run.
-func TestP4JobOfAKilledWorkerRunsElsewhereWithin20Seconds(t *testing.T) {
-	t.Parallel()
+func TestP4JobOfAKilledWorkerRunsElsewhereWithin20Seconds(t *testing.T) { //nolint:paralleltest,tparallel // of its 20 s, 15 are Leat's own waits
 	moments := []struct {
 		name   string
 		fault  string

@@ -72,6 +72,9 @@ func TestConformanceWithALinkInPlaceOfARename(t *testing.T) {
 
 // The suite on the faulty disk proves that what the crash tests stand on works as a disk does.
 func TestConformanceOfTheFaultyDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left to make test-all: the same as TestConformance, on the disk of the crash tests")
+	}
 	t.Parallel()
 	blobtest.Run(t, func(t *testing.T) blob.Store { return openFaulty(t, faultfs.New()) })
 }

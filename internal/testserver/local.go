@@ -105,21 +105,19 @@ const (
 
 // onFreePort calls start with a port that nobody listens on. As another process
 // may take the port at the same moment, it tries again with other ports when the
-// server ended at once.
-func onFreePort(ctx context.Context, start func(port int) (*Server, error)) (*Server, error) {
-	var last error
+// port was taken, or the server ended at once.
+func onFreePort[T any](ctx context.Context, start func(port int) (T, error)) (started T, err error) {
 	for range 5 {
 		port, err := freePort(ctx)
 		if err != nil {
-			return nil, err
+			return started, err
 		}
-		s, err := start(port)
-		if !errors.Is(err, errEnded) {
-			return s, err
+		started, err = start(port)
+		if !errors.Is(err, errEnded) && !errors.Is(err, syscall.EADDRINUSE) {
+			return started, err
 		}
-		last = err
 	}
-	return nil, last
+	return started, err
 }
 
 func freePort(ctx context.Context) (int, error) {

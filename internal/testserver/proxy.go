@@ -33,19 +33,18 @@ func Proxy(tb TB, target string) *Link {
 	if err != nil {
 		tb.Fatalf("testserver: proxy to %q: %v", target, err)
 	}
-	port, err := freePort(tb.Context())
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	proxy, err := onFreePort(tb.Context(), func(port int) (*toxiproxy.Proxy, error) {
+		p := toxiproxy.NewProxy(server, "link", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), upstream)
+		return p, p.Start()
+	})
 	if err != nil {
 		tb.Fatalf("testserver: proxy: %v", err)
 	}
-	l := &Link{tb: tb, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	l := &Link{tb: tb, addr: proxy.Listen, proxy: proxy}
 	if u != nil {
 		u.Host = l.addr
 		l.url = u.String()
-	}
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	l.proxy = toxiproxy.NewProxy(server, "link", l.addr, upstream)
-	if err := l.proxy.Start(); err != nil {
-		tb.Fatalf("testserver: proxy: %v", err)
 	}
 	tb.Cleanup(l.Cut)
 	return l
