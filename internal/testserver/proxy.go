@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
@@ -110,7 +111,23 @@ func (l *Link) Restore() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.proxy.Toxics.ResetToxics(context.WithoutCancel(l.tb.Context()))
-	if err := l.proxy.Start(); err != nil && !errors.Is(err, toxiproxy.ErrProxyAlreadyStarted) {
+	ctx, cancel := context.WithTimeout(l.tb.Context(), relistenLimit)
+	defer cancel()
+	err := poll(ctx, time.Millisecond, func() (bool, error) {
+		switch err := l.proxy.Start(); {
+		case errors.Is(err, syscall.EADDRINUSE):
+			return false, nil
+		case errors.Is(err, toxiproxy.ErrProxyAlreadyStarted):
+			return true, nil
+		default:
+			return err == nil, err
+		}
+	})
+	if err != nil {
 		l.tb.Fatalf("testserver: proxy: restore: %v", err)
 	}
 }
+
+// relistenLimit is for how long Restore asks for its port. A process that this one forks holds what
+// was open, the closed listener too, until it becomes another program.
+const relistenLimit = 10 * time.Second

@@ -30,6 +30,20 @@ func TestProxyFaults(t *testing.T) {
 	link.Restore()
 	answers()
 
+	link.Cut()
+	var lc net.ListenConfig
+	other, err := lc.Listen(ctx, "tcp", link.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() {
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	link.Restore() // waits until its port is free
+	answers()
+
 	link.Silence()
 	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func isAlive(t *testing.T, pid int) bool {
 func pidIn(t *testing.T, file string) int {
 	t.Helper()
 	pid := 0
-	within(t, "a number in "+file, 10*time.Second, func() bool {
+	within(t, "a number in "+file, 30*time.Second, func() bool {
 		text, err := os.ReadFile(file)
 		if err == nil && bytes.HasSuffix(text, []byte("\n")) {
 			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
@@ -121,15 +122,20 @@ func TestProgramDiesWithTheWorker(t *testing.T) {
 	t.Parallel()
 	file, scratch := filepath.Join(t.TempDir(), "pid"), t.TempDir()
 	worker := exec.Command("/proc/self/exe", workArg, scratch, `echo $$ >`+file+`; exec sleep 1000`)
+	var said bytes.Buffer
+	worker.Stderr = &said
 	if err := worker.Start(); err != nil {
 		t.Fatal(err)
 	}
+	kill := sync.OnceValue(func() error { return errors.Join(worker.Process.Kill(), worker.Wait()) })
+	t.Cleanup(func() {
+		if err := kill(); t.Failed() {
+			t.Logf("the worker ended with %v and said %q", err, said.String())
+		}
+	})
 	pid := pidIn(t, file)
-	if err := worker.Process.Kill(); err != nil {
-		t.Error(err)
-	}
-	if err := worker.Wait(); err == nil {
-		t.Error("the worker was not killed")
+	if _, killed := errors.AsType[*exec.ExitError](kill()); !killed {
+		t.Errorf("the worker was not killed: %v", kill())
 	}
 	t.Cleanup(func() {
 		if isAlive(t, pid) {

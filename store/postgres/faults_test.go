@@ -28,13 +28,16 @@ func TestP3CutConnectionsGiveNoWrongVerdict(t *testing.T) {
 	f := &faulty{t: t, s: s, worker: worker, accepted: make(map[uuid.UUID]bool), due: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	var sabotage sync.WaitGroup
-	sabotage.Go(func() { f.cutAgainAndAgain(ctx, link, url) })
+	sabotage.Go(func() {
+		defer stop() // should it fail, the stories would ask for ever
+		f.cutAgainAndAgain(ctx, link, url)
+	})
 
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
 			for range each {
-				f.story(t.Context())
+				f.story(ctx)
 			}
 		})
 	}
