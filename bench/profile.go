@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
 )
 
 // profileTime is how long the processor of a process is sampled, from its start on.
@@ -38,7 +39,7 @@ func (b *bench) measured(opts []system.Option) ([]system.Option, string) {
 	if b.profiles == "" {
 		return opts, ""
 	}
-	admin := system.FreeAddr(b)
+	admin := testserver.FreeAddr(b)
 	return append(opts, system.With("LEAT_ADMIN_LISTEN", admin)), admin
 }
 

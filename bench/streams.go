@@ -19,6 +19,7 @@ import (
 
 	"github.com/leat-dev/leat/api/wire"
 	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 // how long it takes until everybody knows when jobs end.
 func (b *bench) streams() {
 	s := b.install()
-	admin := system.FreeAddr(b)
+	admin := testserver.FreeAddr(b)
 	api := s.API(system.With("LEAT_ADMIN_LISTEN", admin), system.With("LEAT_LOG_LEVEL", "warn"))
 	client := system.Client()
 	defer client.CloseIdleConnections()

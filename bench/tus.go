@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
 )
 
 const (
@@ -68,7 +69,7 @@ func (b *bench) tusd() string {
 			b.Errorf("clean up: %v", err)
 		}
 	})
-	addr := system.FreeAddr(b)
+	addr := testserver.FreeAddr(b)
 	p := system.Start(b, "tusd", system.Build(b, "bench/tusd", false), []string{addr, dir}, nil)
 	system.Poll(b.Context(), b, p.Name+" listens", 30*time.Second, 20*time.Millisecond, func() bool {
 		conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", addr)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
 )
 
 var (
@@ -37,7 +38,7 @@ func TestChaos(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("seed %d", seed)
-	c := &chaos{rig: newRig(t), random: rand.New(rand.NewPCG(seed, 0)), addr: system.FreeAddr(t), deaths: map[string]time.Time{}, faults: map[string]int{}}
+	c := &chaos{rig: newRig(t), random: rand.New(rand.NewPCG(seed, 0)), addr: testserver.FreeAddr(t), deaths: map[string]time.Time{}, faults: map[string]int{}}
 	c.startAPI()
 	workers := []*system.Process{c.Worker(), c.Worker()}
 	uploads, began := atLength(2000, 500), time.Now()

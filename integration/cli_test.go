@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
 )
 
 // cli runs the leat program against a server.
@@ -42,7 +43,7 @@ func (c cli) run(args ...string) (stdout string, code int) {
 // The operator's command line, against leat up.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	bin, addr := build("cmd/leat"), system.FreeAddr(t)
+	bin, addr := build("cmd/leat"), testserver.FreeAddr(t)
 	up := system.Start(t, "leat", bin, []string{"up", "--listen", addr, "--admin-listen", "off", "--data", t.TempDir()}, nil)
 	up.WaitMessage("worker is ready", 30*time.Second)
 	c := cli{t, bin, "http://" + addr, nil}

@@ -11,13 +11,14 @@ import (
 
 	"github.com/leat-dev/leat/client"
 	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
 )
 
 // P2: the embedded default, killed in mid-work and started again on its folder, loses nothing.
 func TestP2EmbeddedDefaultLosesNothingWhenKilledInMidWork(t *testing.T) {
 	t.Parallel()
 	bin := build("cmd/leat")
-	data, addr := t.TempDir(), system.FreeAddr(t)
+	data, addr := t.TempDir(), testserver.FreeAddr(t)
 	start := func() *system.Process {
 		p := system.Start(t, "leat", bin, []string{"up", "--listen", addr, "--admin-listen", "off", "--data", data, "--concurrency", "2"}, nil)
 		p.WaitMessage("worker is ready", 30*time.Second)
@@ -49,7 +50,7 @@ func TestP2EmbeddedDefaultLosesNothingWhenKilledInMidWork(t *testing.T) {
 			t.Errorf("job %s is %s at attempt %d: %v", id, job.State, job.Attempt, job.Error)
 		}
 	}
-	second := system.Start(t, "second", bin, []string{"up", "--listen", system.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
+	second := system.Start(t, "second", bin, []string{"up", "--listen", testserver.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
 	if code := second.Wait(10 * time.Second); code != 1 {
 		t.Errorf("a second process on the same folder ended with code %d, want it refused", code)
 	}

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/leat-dev/leat/integration/system"
+	"github.com/leat-dev/leat/internal/testserver"
 )
 
 // Keys, as an operator makes and revokes them beside a server that runs.
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	bin, addr, data := build("cmd/leat"), system.FreeAddr(t), t.TempDir()
+	bin, addr, data := build("cmd/leat"), testserver.FreeAddr(t), t.TempDir()
 	up := system.Start(t, "leat", bin, []string{"up", "--auth", "keys", "--listen", addr, "--admin-listen", "off", "--data", data}, nil)
 	up.WaitMessage("worker is ready", 30*time.Second)
 	c := cli{t, bin, "http://" + addr, nil}
@@ -100,7 +101,7 @@ func TestKeysOnPostgres(t *testing.T) {
 func TestTenants(t *testing.T) {
 	t.Parallel()
 	bin, data := build("cmd/leat"), t.TempDir()
-	up := system.Start(t, "leat", bin, []string{"up", "--listen", system.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
+	up := system.Start(t, "leat", bin, []string{"up", "--listen", testserver.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
 	up.WaitMessage("worker is ready", 30*time.Second)
 	c := cli{t, bin, "", nil}
 	tenants := func(wantCode int, args ...string) (settings struct {

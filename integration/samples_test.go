@@ -85,7 +85,7 @@ type up struct {
 // startUp builds a program and runs it as leat up.
 func startUp(t *testing.T, pkg string) up {
 	t.Helper()
-	addr := system.FreeAddr(t)
+	addr := testserver.FreeAddr(t)
 	args := []string{"up", "--listen", addr, "--admin-listen", "off", "--data", t.TempDir(), "--concurrency", "4"}
 	p := system.Start(t, "up", build(pkg), args, nil)
 	p.WaitMessage("worker is ready", 30*time.Second)

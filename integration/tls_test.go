@@ -17,7 +17,7 @@ import (
 // The command line speaks HTTPS to leat up, whose certificate an authority of the house has signed.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	bin, addr, admin := build("cmd/leat"), system.FreeAddr(t), system.FreeAddr(t)
+	bin, addr, admin := build("cmd/leat"), testserver.FreeAddr(t), testserver.FreeAddr(t)
 	authority := testserver.NewAuthority(t)
 	cert, key := authority.IssueFiles(t.TempDir())
 	ca := filepath.Join(t.TempDir(), "ca.crt")

@@ -110,7 +110,7 @@ func (c *cluster) apply(policy string, settings []string) {
 	}
 	overlay := filepath.Join(dir, "integration", "overlay")
 	_, port, _ := strings.Cut(c.link.Addr(), ":")
-	listen := system.FreeAddr(c.t)
+	listen := testserver.FreeAddr(c.t)
 	c.url = "http://" + listen
 	c.write(overlay, "secret.env", "database-url="+c.DatabaseURL+"\nredis-url="+c.RedisURL+"\n")
 	c.write(overlay, "settings.env", strings.Join(append([]string{

@@ -80,7 +80,7 @@ type API struct {
 // API starts an api on a free address, and waits until it listens. Its log may be silent.
 func (s *System) API(opts ...Option) *API {
 	s.tb.Helper()
-	return s.APIAt(FreeAddr(s.tb), opts...)
+	return s.APIAt(testserver.FreeAddr(s.tb), opts...)
 }
 
 // APIAt starts an api on an address, and waits until it listens.
@@ -98,20 +98,6 @@ func (s *System) APIAt(addr string, opts ...Option) *API {
 		return conn.Close() == nil
 	})
 	return &API{Process: p, URL: "http://" + addr}
-}
-
-// FreeAddr finds an address that a process can listen on, and its successors after it.
-func FreeAddr(tb testserver.TB) string {
-	tb.Helper()
-	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("find a free address: %v", err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		tb.Fatalf("find a free address: %v", err)
-	}
-	return addr
 }
 
 // Worker starts a worker on the installation's queue and waits until it is registered.

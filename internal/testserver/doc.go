@@ -17,7 +17,7 @@
 // [Redis] and [Postgres] share one server in a test binary, and give each test a
 // database of its own. [NewRedis] and [NewPostgres] start a server for one test,
 // which can stop, kill and pause it. [Proxy] puts a network that can fail in
-// front of any of them.
+// front of any of them. [FreeAddr] is for servers that the test starts itself.
 //
 // A server that was started here ends with the test binary, however that ends:
 // a small shell process waits for it, and cleans up behind it.

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -74,7 +72,7 @@ func startPostgresLocally(ctx context.Context, tb TB, o postgresOptions, on medi
 		if err != nil {
 			return nil, err
 		}
-		addr, password := net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), rand.Text()
+		addr, password := loopback(port), rand.Text()
 		if err := initdb(ctx, p, bin, password); err != nil {
 			return nil, errors.Join(err, p.guard.release())
 		}
@@ -94,46 +92,4 @@ func initdb(ctx context.Context, p *process, bin, password string) error {
 	}
 	return run(ctx, p.dir, p.as, filepath.Join(bin, "initdb"), "-D", p.data(), "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8",
 		"--auth=scram-sha-256", "--username="+postgresUser, "--pwfile="+file)
-}
-
-// Servers listen below the ports that the kernel gives to outgoing connections,
-// where one could take the port of a server that is stopped for a while.
-const (
-	firstPort = 15000
-	lastPort  = 32000
-)
-
-// onFreePort calls start with a port that nobody listens on. As another process
-// may take the port at the same moment, it tries again with other ports when the
-// port was taken, or the server ended at once.
-func onFreePort[T any](ctx context.Context, start func(port int) (T, error)) (started T, err error) {
-	for range 5 {
-		port, err := freePort(ctx)
-		if err != nil {
-			return started, err
-		}
-		started, err = start(port)
-		if !errors.Is(err, errEnded) && !errors.Is(err, syscall.EADDRINUSE) {
-			return started, err
-		}
-	}
-	return started, err
-}
-
-func freePort(ctx context.Context) (int, error) {
-	var last error
-	for range 100 {
-		n, err := rand.Int(rand.Reader, big.NewInt(lastPort-firstPort))
-		if err != nil {
-			return 0, err
-		}
-		port := firstPort + int(n.Int64())
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-		last = err
-	}
-	return 0, fmt.Errorf("no free port: %w", last)
 }

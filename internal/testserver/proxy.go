@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,7 +34,7 @@ func Proxy(tb TB, target string) *Link {
 	}
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	proxy, err := onFreePort(tb.Context(), func(port int) (*toxiproxy.Proxy, error) {
-		p := toxiproxy.NewProxy(server, "link", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), upstream)
+		p := toxiproxy.NewProxy(server, "link", loopback(port), upstream)
 		return p, p.Start()
 	})
 	if err != nil {

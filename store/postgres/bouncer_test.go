@@ -28,7 +28,7 @@ func bouncer(t *testing.T, target string) string {
 		t.Fatal(err)
 	}
 	password, _ := u.User.Password()
-	addr := freeAddr(t)
+	addr := testserver.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	dir, as := privateDir(t)
 	config := filepath.Join(dir, "pgbouncer.ini")
@@ -80,17 +80,6 @@ max_client_conn = 1000
 		return err == nil && conn.Close() == nil
 	})
 	return addr
-}
-
-// freeAddr gives an address of this machine on which nobody listens.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // privateDir makes a folder for a program, and tells as whom to run it: not as root.
