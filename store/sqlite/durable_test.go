@@ -2,11 +2,13 @@ package sqlite_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -30,25 +32,29 @@ func TestCrash_P1_AcceptedIsDurable(t *testing.T) {
 	acks := &acknowledged{}
 	stop := make(chan struct{})
 	var uploaders sync.WaitGroup
+	finish := sync.OnceFunc(func() {
+		close(stop)
+		uploaders.Wait()
+	})
+	defer finish()
 	for range 4 {
 		uploaders.Go(func() { acceptUntil(t, s, acks, stop) })
 	}
+	before := map[string][]uuid.UUID{} // what was acknowledged before an image was taken
 	for round := 1; round <= 4; round++ {
 		acks.wait(10 * round)
-		before := acks.list()
-		image := copyImage(t, path, -1)
-		checkImage(t, image, before)
+		ids := acks.list()
+		before[copyImage(t, path, -1)] = ids
 	}
-	close(stop)
-	uploaders.Wait()
+	finish()
+	for image, ids := range before {
+		checkImage(t, image, ids)
+	}
 
 	// The log may also end in the middle of a write.
-	info, err := os.Stat(path + "-wal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, cut := range []int64{1, 100, 4096, info.Size() / 2, info.Size() - 10} {
-		checkImage(t, copyImage(t, path, info.Size()-cut), nil)
+	size := stat(t, path+"-wal").Size()
+	for _, cut := range []int64{1, 100, 4096, size / 2, size - 10} {
+		checkImage(t, copyImage(t, path, size-cut), nil)
 	}
 }
 
@@ -62,6 +68,7 @@ func acceptUntil(t *testing.T, s *sqlite.Store, acks *acknowledged, stop <-chan 
 		up := upload("some content")
 		if _, err := s.Accept(t.Context(), jobs.DefaultTenant, []store.Upload{up}); err != nil {
 			t.Errorf("accept: %v", err)
+			acks.end()
 			return
 		}
 		acks.add(up.Job.ID)
@@ -73,6 +80,7 @@ type acknowledged struct {
 	mu    sync.Mutex
 	grown *sync.Cond
 	ids   []uuid.UUID
+	ended bool
 }
 
 func (a *acknowledged) cond() *sync.Cond {
@@ -89,11 +97,19 @@ func (a *acknowledged) add(id uuid.UUID) {
 	a.cond().Broadcast()
 }
 
-// wait waits until n more were acknowledged.
+// end says that there may be no more.
+func (a *acknowledged) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	a.cond().Broadcast()
+}
+
+// wait waits until n more were acknowledged, or there may be no more.
 func (a *acknowledged) wait(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for target := len(a.ids) + n; len(a.ids) < target; {
+	for target := len(a.ids) + n; len(a.ids) < target && !a.ended; {
 		a.cond().Wait()
 	}
 }
@@ -105,23 +121,48 @@ func (a *acknowledged) list() []uuid.UUID {
 }
 
 // copyImage copies a database and the first logSize bytes of its log, all of it when negative. The
-// log's index is not copied: it does not survive a crash.
+// log's index is not copied: it does not survive a crash. It fails when the database's own file is
+// written meanwhile, as the copies are of different moments then.
 func copyImage(t *testing.T, path string, logSize int64) string {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "leat.db")
-	for _, suffix := range []string{"", "-wal"} {
-		data, err := os.ReadFile(path + suffix)
-		if err != nil {
-			t.Fatal(err)
+	defer func(was time.Time) {
+		if now := stat(t, path).ModTime(); !now.Equal(was) {
+			t.Fatalf("the database was written at %v, while it was copied: a checkpoint, though there is to be none", now)
 		}
-		if suffix != "" && logSize >= 0 {
-			data = data[:logSize]
-		}
-		if err := os.WriteFile(image+suffix, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	}(stat(t, path).ModTime())
+	if logSize < 0 {
+		logSize = stat(t, path+"-wal").Size() // it grows while it is copied, maybe as fast
 	}
+	copyBytes(t, image, path, stat(t, path).Size())
+	copyBytes(t, image+"-wal", path+"-wal", logSize)
 	return image
+}
+
+func copyBytes(t *testing.T, to, from string, n int64) {
+	t.Helper()
+	source, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	target, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.CopyN(target, source, n)
+	if err := errors.Join(err, target.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stat(t *testing.T, path string) fs.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
 }
 
 func checkImage(t *testing.T, image string, want []uuid.UUID) {
