@@ -20,9 +20,7 @@ func childrenOf(pid int) ([]int, error) {
 		if err != nil {
 			continue // it has ended since
 		}
-		// pid (name) state ppid …, where the name may hold anything.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) < 2 || string(fields[1]) != strconv.Itoa(pid) {
+		if _, parent := parseStat(stat); parent != strconv.Itoa(pid) {
 			continue
 		}
 		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
@@ -32,4 +30,23 @@ func childrenOf(pid int) ([]int, error) {
 		children = append(children, child)
 	}
 	return children, nil
+}
+
+// standsStill says whether a child of this process has been stopped or has ended.
+func standsStill(pid int) (bool, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false, err
+	}
+	state, _ := parseStat(stat)
+	return state == "T" || state == "Z", nil
+}
+
+// parseStat reads from /proc/PID/stat: pid (name) state ppid …, where the name may hold anything.
+func parseStat(stat []byte) (state, parent string) {
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return "", ""
+	}
+	return string(fields[0]), string(fields[1])
 }

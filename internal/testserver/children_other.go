@@ -30,3 +30,13 @@ func childrenOf(pid int) ([]int, error) {
 	}
 	return children, nil
 }
+
+// standsStill says whether a child of this process has been stopped or has ended.
+func standsStill(pid int) (bool, error) {
+	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	if err != nil {
+		return false, fmt.Errorf("ps: %w", err)
+	}
+	state := strings.TrimSpace(string(out))
+	return strings.HasPrefix(state, "T") || strings.HasPrefix(state, "Z"), nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -135,4 +136,29 @@ func TestPostgresFaults(t *testing.T) {
 	s.Start()
 	holds(2)
 	s.Pause() // the end of the test finds it so
+}
+
+// A backend that is made while the server is killed, and is left alive, waits for ever for a lock that
+// a killed one holds, and keeps the server's files from the next.
+func TestPostgresIsKilledWhileClientsConnect(t *testing.T) {
+	t.Parallel()
+	s := testserver.NewPostgres(t)
+	if err := execSQL(t.Context(), s.URL(), "CREATE TABLE t (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				_ = execSQL(ctx, s.URL(), "INSERT INTO t VALUES (1)") // the server dies meanwhile
+			}
+		})
+	}
+	defer clients.Wait()
+	defer cancel()
+	for range 5 {
+		s.Kill()
+		s.Start()
+	}
 }

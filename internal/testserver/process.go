@@ -69,7 +69,7 @@ func (p *process) kill(ctx context.Context) error {
 	if p.cmd == nil {
 		return nil
 	}
-	children, err := childrenOf(p.cmd.Process.Pid)
+	children, err := p.freeze(ctx)
 	if err != nil {
 		return err
 	}
@@ -122,16 +122,27 @@ func (p *process) reap() error {
 	return err
 }
 
-func (p *process) pause(context.Context) error {
-	// The program first, so that it makes no more children.
-	if err := p.signal(syscall.SIGSTOP, p.cmd.Process.Pid); err != nil {
-		return err
-	}
-	children, err := childrenOf(p.cmd.Process.Pid)
+func (p *process) pause(ctx context.Context) error {
+	children, err := p.freeze(ctx)
 	if err != nil {
 		return err
 	}
 	return p.signal(syscall.SIGSTOP, children...)
+}
+
+// freeze stops the program alone, and returns all of its children: it makes no more.
+// One that was missed when the others are killed could wait for ever for a lock that
+// one of them holds in shared memory.
+func (p *process) freeze(ctx context.Context) ([]int, error) {
+	pid := p.cmd.Process.Pid
+	if err := p.signal(syscall.SIGSTOP, pid); err != nil {
+		return nil, err
+	}
+	// The signal is sent, and the program may be at a fork still.
+	if err := poll(ctx, time.Millisecond, func() (bool, error) { return standsStill(pid) }); err != nil {
+		return nil, fmt.Errorf("process %d does not stop: %w", pid, err)
+	}
+	return childrenOf(pid)
 }
 
 func (p *process) resume(context.Context) error {
