@@ -45,7 +45,7 @@ func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	bin, addr := build("cmd/leat"), testserver.FreeAddr(t)
 	up := system.Start(t, "leat", bin, []string{"up", "--listen", addr, "--admin-listen", "off", "--data", t.TempDir()}, nil)
-	up.WaitMessage("worker is ready", 30*time.Second)
+	up.WaitMessage("worker is ready", patience)
 	c := cli{t, bin, "http://" + addr, nil}
 	file := writeFile(t, "one line\n", 3).Name()
 

@@ -21,7 +21,7 @@ func TestP2EmbeddedDefaultLosesNothingWhenKilledInMidWork(t *testing.T) {
 	data, addr := t.TempDir(), testserver.FreeAddr(t)
 	start := func() *system.Process {
 		p := system.Start(t, "leat", bin, []string{"up", "--listen", addr, "--admin-listen", "off", "--data", data, "--concurrency", "2"}, nil)
-		p.WaitMessage("worker is ready", 30*time.Second)
+		p.WaitMessage("worker is ready", patience)
 		return p
 	}
 	c, err := client.New("http://"+addr, client.Options{})
@@ -51,11 +51,11 @@ func TestP2EmbeddedDefaultLosesNothingWhenKilledInMidWork(t *testing.T) {
 		}
 	}
 	second := system.Start(t, "second", bin, []string{"up", "--listen", testserver.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
-	if code := second.Wait(10 * time.Second); code != 1 {
+	if code := second.Wait(patience); code != 1 {
 		t.Errorf("a second process on the same folder ended with code %d, want it refused", code)
 	}
 	leat.Terminate()
-	if code := leat.Wait(20 * time.Second); code != 0 {
+	if code := leat.Wait(patience); code != 0 {
 		t.Errorf("ended with code %d", code)
 	}
 }

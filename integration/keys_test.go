@@ -18,7 +18,7 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	bin, addr, data := build("cmd/leat"), testserver.FreeAddr(t), t.TempDir()
 	up := system.Start(t, "leat", bin, []string{"up", "--auth", "keys", "--listen", addr, "--admin-listen", "off", "--data", data}, nil)
-	up.WaitMessage("worker is ready", 30*time.Second)
+	up.WaitMessage("worker is ready", patience)
 	c := cli{t, bin, "http://" + addr, nil}
 	file := writeFile(t, "one line\n", 1).Name()
 	if _, code := c.run("upload", file); code != 1 {
@@ -43,7 +43,7 @@ func TestKeys(t *testing.T) {
 	if out, code := c.run("keys", "revoke", key[:13], "--data", data); code != 0 || !strings.Contains(out, "revoked") {
 		t.Errorf("keys revoke: code %d, %s", code, out)
 	}
-	system.Poll(t.Context(), t, "the key opens nothing any more", 30*time.Second, 200*time.Millisecond, func() bool {
+	system.Poll(t.Context(), t, "the key opens nothing any more", patience, 200*time.Millisecond, func() bool {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/v1/jobs", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +102,7 @@ func TestTenants(t *testing.T) {
 	t.Parallel()
 	bin, data := build("cmd/leat"), t.TempDir()
 	up := system.Start(t, "leat", bin, []string{"up", "--listen", testserver.FreeAddr(t), "--admin-listen", "off", "--data", data}, nil)
-	up.WaitMessage("worker is ready", 30*time.Second)
+	up.WaitMessage("worker is ready", patience)
 	c := cli{t, bin, "", nil}
 	tenants := func(wantCode int, args ...string) (settings struct {
 		Tenant      string

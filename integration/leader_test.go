@@ -14,16 +14,16 @@ const leading = "leading: this process now dispatches, reaps and sweeps"
 func TestP4RecoveryHoldsWhenTheLeaderDiesWithTheWorker(t *testing.T) { //nolint:paralleltest // of its 20 s, 18.5 are Leat's own waits
 	r := newRig(t)
 	leader := r.API()
-	leader.WaitMessage(leading, 10*time.Second)
+	leader.WaitMessage(leading, patience)
 	api := r.API()
 	victim := r.Worker()
 	id := r.upload(api, `{"millis":300000}`)
-	r.waitState(api, id, wire.Running, 10*time.Second)
+	r.waitState(api, id, wire.Running, patience)
 	r.Worker()
 	leader.Kill()
 	victim.Kill()
 	killed := time.Now()
-	system.Poll(t.Context(), t, "the job runs elsewhere", recoveryLimit, 50*time.Millisecond, func() bool {
+	system.Poll(t.Context(), t, "the job runs elsewhere", recoveryLimit(), 50*time.Millisecond, func() bool {
 		job := r.job(api, id)
 		return job.State == wire.Running && job.StartedAt.After(killed)
 	})
@@ -35,17 +35,17 @@ func TestP2WokenLeaderFindsThatAnotherLeads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	old := r.API()
-	old.WaitMessage(leading, 10*time.Second)
+	old.WaitMessage(leading, patience)
 	next, worker := r.API(), r.Worker()
 	l := r.startLoad(func() string { return next.URL }, 30, 4, mixed)
 	pass(t, time.Second)
 	old.Pause()
-	system.Poll(t.Context(), t, "another process leads", 15*time.Second, 50*time.Millisecond, func() bool {
+	system.Poll(t.Context(), t, "another process leads", patience, 50*time.Millisecond, func() bool {
 		return len(next.Lines(isMessage(leading)))+len(worker.Lines(isMessage(leading))) > 0
 	})
 	pass(t, 2*time.Second)
 	old.Resume()
-	old.WaitMessage("no longer leading", 10*time.Second)
+	old.WaitMessage("no longer leading", patience)
 	pass(t, 2*time.Second)
 	accepted := l.stop()
 	account := r.waitAllEnded(accepted, nil, 3*time.Minute)

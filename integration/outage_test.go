@@ -104,7 +104,7 @@ func TestP1UploadsGoOnWithoutRedis(t *testing.T) {
 	w := r.Worker()
 	outage, work := atLength(time.Minute, 10*time.Second), atLength(45*time.Second, 5*time.Second) // asynq's lease is of 30 s
 	running := r.upload(api, fmt.Sprintf(`{"millis":%d}`, work.Milliseconds()))
-	r.waitState(api, running, wire.Running, 10*time.Second)
+	r.waitState(api, running, wire.Running, patience)
 	r.redis.Stop()
 	l := r.startLoad(func() string { return api.URL }, 20, 4, mixed)
 	pass(t, outage)
@@ -140,7 +140,7 @@ func TestP2OutageOfPostgresReapsNobody(t *testing.T) {
 	outage := atLength(30*time.Second, 18*time.Second) // a silent worker is reaped after 15
 	ids = append(ids, r.upload(api, fmt.Sprintf(`{"millis":%d}`, (outage+5*time.Second).Milliseconds())))
 	for _, id := range ids {
-		r.waitState(api, id, wire.Running, 10*time.Second)
+		r.waitState(api, id, wire.Running, patience)
 	}
 	r.postgres.Stop()
 	stopped := time.Now()
@@ -152,7 +152,7 @@ func TestP2OutageOfPostgresReapsNobody(t *testing.T) {
 		pass(t, 2*time.Second)
 	}
 	r.postgres.Start()
-	system.Poll(t.Context(), t, "uploads work again", 20*time.Second, 200*time.Millisecond, func() bool {
+	system.Poll(t.Context(), t, "uploads work again", patience, 200*time.Millisecond, func() bool {
 		up, err := r.Upload(t.Context(), r.client, api.URL, "work", "", []byte("x"))
 		if err == nil {
 			ids = append(ids, up.JobID)

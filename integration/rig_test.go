@@ -62,6 +62,9 @@ func atLength[T any](full, short T) T {
 	return full
 }
 
+// patience is how long a test waits for what takes a moment on a machine that does nothing else.
+const patience = 30 * time.Second
+
 // rig is an installation with servers of its own, which can be hurt.
 type rig struct {
 	*system.System

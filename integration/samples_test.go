@@ -88,7 +88,7 @@ func startUp(t *testing.T, pkg string) up {
 	addr := testserver.FreeAddr(t)
 	args := []string{"up", "--listen", addr, "--admin-listen", "off", "--data", t.TempDir(), "--concurrency", "4"}
 	p := system.Start(t, "up", build(pkg), args, nil)
-	p.WaitMessage("worker is ready", 30*time.Second)
+	p.WaitMessage("worker is ready", patience)
 	return up{p, "http://" + addr}
 }
 

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/leat-dev/leat/integration/system"
 	"github.com/leat-dev/leat/internal/testserver"
@@ -25,11 +24,11 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"up", "--listen", addr, "--admin-listen", admin, "--data", t.TempDir(), "--tls-cert", cert}
-	if code := system.Start(t, "half", bin, args, nil).Wait(20 * time.Second); code != 2 {
+	if code := system.Start(t, "half", bin, args, nil).Wait(patience); code != 2 {
 		t.Errorf("without the key, leat up ended with code %d, want 2", code)
 	}
 	up := system.Start(t, "leat", bin, append(args, "--tls-key", key), nil)
-	up.WaitMessage("worker is ready", 30*time.Second)
+	up.WaitMessage("worker is ready", patience)
 
 	c := cli{t, bin, "https://" + addr, []string{"LEAT_CA=" + ca}}
 	file := writeFile(t, "one line\n", 3).Name()

@@ -31,7 +31,7 @@ func TestP1ApiKilledAtEveryStepOfAnUpload(t *testing.T) {
 			if _, err := r.Upload(t.Context(), r.client, api.URL, "work", "", content); err == nil {
 				t.Errorf("%s: the killed api answered 202", point)
 			}
-			if code := api.Wait(10 * time.Second); code != -1 {
+			if code := api.Wait(patience); code != -1 {
 				t.Errorf("%s: the api ended with code %d, want it killed", point, code)
 			}
 		}
@@ -41,7 +41,7 @@ func TestP1ApiKilledAtEveryStepOfAnUpload(t *testing.T) {
 	if err != nil {
 		t.Fatalf("upload after the kills: %v", err)
 	}
-	system.Poll(t.Context(), t, "every job has ended", 30*time.Second, 100*time.Millisecond, func() bool {
+	system.Poll(t.Context(), t, "every job has ended", patience, 100*time.Millisecond, func() bool {
 		states, err := r.States(t.Context())
 		return err == nil && states["pending"]+states["running"]+states["retrying"] == 0
 	})

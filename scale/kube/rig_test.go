@@ -118,7 +118,7 @@ func newLeader(t *testing.T, s *apiServer, o kube.Options) *kube.Target {
 			return nil
 		})
 	})
-	receive(t, leads, 5*time.Second)
+	receive(t, leads, timeout)
 	return target
 }
 

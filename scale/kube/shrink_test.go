@@ -64,7 +64,7 @@ func TestShrinkMarksFirst(t *testing.T) {
 // swept waits until a look at the fleet has left just these costs.
 func swept(t *testing.T, s *apiServer, target *kube.Target, want map[string]string) {
 	t.Helper()
-	eventually(t, 3*time.Second, func() error {
+	eventually(t, timeout, func() error {
 		if _, err := target.Size(t.Context()); err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func TestShrinkWaitsForItsMarks(t *testing.T) {
 	s.put("pods/a", newPod("a", 0))
 	s.put("pods/b", newPod("b", 0))
 	target := newLeader(t, s, kube.Options{})
-	eventually(t, 3*time.Second, func() error {
+	eventually(t, timeout, func() error {
 		_, err := target.Size(t.Context())
 		return err
 	})

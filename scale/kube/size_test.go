@@ -35,7 +35,7 @@ func TestSize(t *testing.T) {
 	}
 	expect := func(want scale.Size) {
 		t.Helper()
-		eventually(t, 3*time.Second, func() error {
+		eventually(t, timeout, func() error {
 			got, err := target.Size(t.Context())
 			for i := range got.Members {
 				got.Members[i].Made = got.Members[i].Made.UTC()
@@ -95,17 +95,17 @@ func TestSizeFailsWhileItCannotSee(t *testing.T) {
 				_, err := target.Size(ctx)
 				return err
 			}
-			eventually(t, 3*time.Second, size)
+			eventually(t, timeout, size)
 			s.hook(c.status)
 			s.breakWatches()
-			eventually(t, 5*time.Second, func() error {
+			eventually(t, timeout, func() error {
 				if err := size(); err == nil || !strings.Contains(err.Error(), c.says) {
 					return fmt.Errorf("Size says: %w", err)
 				}
 				return nil
 			})
 			s.hook(func(call) int { return 0 })
-			eventually(t, 5*time.Second, size)
+			eventually(t, timeout, size)
 		})
 	}
 }
@@ -123,7 +123,7 @@ func TestSizeOfOtherPods(t *testing.T) {
 	s := newAPIServer(t)
 	newScale(s, "deployments/worker", 1)
 	target := newTarget(t, s, kube.Options{})
-	eventually(t, 3*time.Second, func() error {
+	eventually(t, timeout, func() error {
 		_, err := target.Size(t.Context())
 		return err
 	})
