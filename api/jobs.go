@@ -81,7 +81,6 @@ func (a *API) listJobs(ctx context.Context, in *listInput) (*answer[wire.Jobs], 
 	}
 	page := wire.Jobs{Jobs: make([]wire.Job, len(found)), NextCursor: next.String()}
 	for i := range found {
-		found[i].Result = nil // a page of them could be a thousand times the largest
 		page.Jobs[i] = wireJob(&found[i])
 	}
 	return &answer[wire.Jobs]{page}, nil

@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/store"
 )
 
@@ -25,7 +24,7 @@ type storeCollector struct {
 }
 
 var (
-	descDepth  = prometheus.NewDesc("leat_queue_jobs", "Jobs of a queue by where they stand; exact up to 100,000.", []string{"queue", "state"}, nil)
+	descDepth  = prometheus.NewDesc("leat_queue_jobs", "Jobs of a queue, of all tenants, by where they stand; exact up to 100,000.", []string{"queue", "state"}, nil)
 	descOldest = prometheus.NewDesc("leat_queue_oldest_seconds", "For how long the oldest job that could run has been waiting: the lag of relay and workers together.", []string{"queue"}, nil)
 	descPaused = prometheus.NewDesc("leat_queue_paused", "1 while the queue is paused.", []string{"queue"}, nil)
 	descConns  = prometheus.NewDesc("leat_store_connections", "Connections to the database by use.", []string{"use"}, nil)
@@ -54,7 +53,7 @@ func (c *storeCollector) Collect(out chan<- prometheus.Metric) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
-	queues, err := c.store.Queues(ctx, jobs.DefaultTenant)
+	queues, err := c.store.AllQueues(ctx)
 	if err != nil {
 		c.log.WarnContext(ctx, "metrics are without the queues: the store does not answer", "error", err)
 		return

@@ -21,6 +21,8 @@ type Store interface {
 	Ping(ctx context.Context) error
 	// Stats tells how the driver's pool stands, for metrics.
 	Stats() PoolStats
+	// AllQueues is Queues with the counts of all tenants together, for metrics.
+	AllQueues(ctx context.Context) ([]QueueStats, error)
 	// Close waits for groups that are under way and gives everything back.
 	Close() error
 }

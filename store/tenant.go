@@ -29,7 +29,7 @@ type Tenanted interface {
 type JobReader interface {
 	// Job returns a job with its artifacts and the counts of its children, or ErrNotFound.
 	Job(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (*jobs.Job, error)
-	// ListJobs returns at most page.Limit jobs, newest first (by ID), without artifacts and
+	// ListJobs returns at most page.Limit jobs, newest first (by ID), without results, artifacts and
 	// children, and the cursor of the next page, zero at the end.
 	ListJobs(ctx context.Context, tenant jobs.Tenant, filter JobFilter, page Page) ([]jobs.Job, Cursor, error)
 	// Attempts returns the job's runs, oldest first, the present one included, or ErrNotFound.

@@ -345,6 +345,7 @@ func (w *watched) calls(round int) []call {
 	})
 	list = append(list, call{name: "place", most: 100_000, serve: func(ctx context.Context) error { return ignoreMissing(w.Place(ctx, tenant, job(199_997))) }})
 	list = append(list, call{name: "queues", most: 100_000, serve: func(ctx context.Context) error { _, err := w.Queues(ctx, tenant); return err }})
+	list = append(list, call{name: "all queues", most: 100_000, serve: func(ctx context.Context) error { _, err := w.AllQueues(ctx); return err }})
 	list = append(list, w.transferCalls()...)
 	list = append(list, w.scalingCalls()...)
 

@@ -11,24 +11,25 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-// queuesSQL tells how queues stand for tenant $1. Ready and later jobs are counted up to $2 for
-// each queue, running and waiting ones up to $2 altogether: there are no more running ones than the
-// fleet has slots. Rates are over $3 seconds.
-const queuesSQL = `
+// queuesSQL tells how queues stand, for all tenants or, with ofTenant, for tenant $3. Ready and later
+// jobs are counted up to $1 for each queue, running and waiting ones up to $1 altogether: there are no
+// more running ones than the fleet has slots. Rates are over $2 seconds.
+func queuesSQL(of string) string {
+	return `
 WITH busy AS MATERIALIZED (
-	(SELECT queue, state FROM jobs WHERE tenant = $1 AND state = 'running' LIMIT $2)
+	(SELECT queue, state FROM jobs WHERE state = 'running'` + of + ` LIMIT $1)
 	UNION ALL
-	(SELECT queue, state FROM jobs WHERE tenant = $1 AND state = 'waiting' LIMIT $2)
+	(SELECT queue, state FROM jobs WHERE state = 'waiting'` + of + ` LIMIT $1)
 ), held AS (
 	SELECT queue, count(*) FILTER (WHERE state = 'running') AS running, count(*) FILTER (WHERE state = 'waiting') AS waiting
 	FROM busy GROUP BY queue
 ), total AS (
-	SELECT count(*) FILTER (WHERE state = 'running') >= $2 AS running, count(*) FILTER (WHERE state = 'waiting') >= $2 AS waiting FROM busy
+	SELECT count(*) FILTER (WHERE state = 'running') >= $1 AS running, count(*) FILTER (WHERE state = 'waiting') >= $1 AS waiting FROM busy
 ), rate AS (
-	SELECT queue, sum(arrived) / $3 AS arrived, sum(succeeded) / $3 AS succeeded, sum(failed) / $3 AS failed,
-		sum(cancelled) / $3 AS cancelled, sum(retried) / $3 AS retried, sum(lost) / $3 AS lost, sum(busy_ms) / 1000 / $3 AS busy
+	SELECT queue, sum(arrived) / $2 AS arrived, sum(succeeded) / $2 AS succeeded, sum(failed) / $2 AS failed,
+		sum(cancelled) / $2 AS cancelled, sum(retried) / $2 AS retried, sum(lost) / $2 AS lost, sum(busy_ms) / 1000 / $2 AS busy
 	FROM rollups
-	WHERE bucket >= ` + bucket + ` - $3 * interval '1 second' AND bucket < ` + bucket + `
+	WHERE bucket >= ` + bucket + ` - $2 * interval '1 second' AND bucket < ` + bucket + `
 	GROUP BY queue
 )
 SELECT q.name, q.paused_at IS NOT NULL, ready.n, later.n, coalesce(held.running, 0), total.running, coalesce(held.waiting, 0), total.waiting,
@@ -37,23 +38,31 @@ SELECT q.name, q.paused_at IS NOT NULL, ready.n, later.n, coalesce(held.running,
 	coalesce(r.retried, 0)::float8, coalesce(r.lost, 0)::float8, coalesce(r.busy, 0)::float8
 FROM queues q
 	CROSS JOIN LATERAL (SELECT count(*) AS n FROM (
-		SELECT FROM jobs WHERE queue = q.name AND state IN ('pending', 'retrying') AND run_at <= now() AND tenant = $1 LIMIT $2
+		SELECT FROM jobs WHERE queue = q.name AND state IN ('pending', 'retrying') AND run_at <= now()` + of + ` LIMIT $1
 	) j) ready
 	CROSS JOIN LATERAL (SELECT count(*) AS n FROM (
-		SELECT FROM jobs WHERE queue = q.name AND state IN ('pending', 'retrying') AND run_at > now() AND tenant = $1 LIMIT $2
+		SELECT FROM jobs WHERE queue = q.name AND state IN ('pending', 'retrying') AND run_at > now()` + of + ` LIMIT $1
 	) j) later
 	CROSS JOIN total
 	LEFT JOIN LATERAL (
-		SELECT run_at FROM jobs WHERE queue = q.name AND state IN ('pending', 'retrying') AND run_at <= now() AND tenant = $1
+		SELECT run_at FROM jobs WHERE queue = q.name AND state IN ('pending', 'retrying') AND run_at <= now()` + of + `
 		ORDER BY run_at, id LIMIT 1
 	) head ON true
 	LEFT JOIN held ON held.queue = q.name
 	LEFT JOIN rate r ON r.queue = q.name
 ORDER BY q.name`
+}
 
-// Queues tells how every queue stands.
+const ofTenant = ` AND tenant = $3`
+
+// Queues tells how every queue stands for a tenant.
 func (s *Store) Queues(ctx context.Context, tenant jobs.Tenant) ([]store.QueueStats, error) {
-	return read(ctx, s, "queues", scanQueue, queuesSQL, string(tenant), store.CountLimit+1, store.RateWindow.Seconds())
+	return read(ctx, s, "queues", scanQueue, queuesSQL(ofTenant), store.CountLimit+1, store.RateWindow.Seconds(), string(tenant))
+}
+
+// AllQueues tells how every queue stands for all tenants together.
+func (s *Store) AllQueues(ctx context.Context) ([]store.QueueStats, error) {
+	return read(ctx, s, "all queues", scanQueue, queuesSQL(""), store.CountLimit+1, store.RateWindow.Seconds())
 }
 
 func scanQueue(row pgx.CollectableRow) (store.QueueStats, error) {

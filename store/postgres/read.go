@@ -74,7 +74,7 @@ func (s *Store) ListJobs(ctx context.Context, tenant jobs.Tenant, filter store.J
 	}
 	limit := min(max(page.Limit, 1), store.MaxLimit)
 	// The limit is part of the text, for the planner to see how few are wanted.
-	sql := fmt.Sprintf(`SELECT %s FROM jobs j WHERE %s ORDER BY j.id DESC LIMIT %d`, jobColumns, w, limit+1)
+	sql := fmt.Sprintf(`SELECT %s FROM jobs j WHERE %s ORDER BY j.id DESC LIMIT %d`, listColumns, w, limit+1)
 	list, err := read(ctx, s, "list jobs", scanJob, sql, w.args...)
 	if err != nil || len(list) <= limit {
 		return list, store.Cursor{}, err

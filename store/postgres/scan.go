@@ -13,10 +13,16 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-// jobColumns are what jobScan reads of a row j of jobs.
-const jobColumns = `j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params, j.params_hash, j.budget, j.fresh, j.result_of,
+// jobColumns are what jobScan reads of a row j of jobs. listColumns leave out the result: a page of
+// results could be a thousand times the largest.
+const (
+	jobColumns  = withoutResult + `, j.result`
+	listColumns = withoutResult + `, NULL::json`
+)
+
+const withoutResult = `j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params, j.params_hash, j.budget, j.fresh, j.result_of,
 	j.state, j.generation, j.cancel_requested, j.failures, j.losses, j.drains, j.max_attempts, j.progress,
-	j.run_at, j.created_at, j.started_at, j.finished_at, j.error_code, j.error_message, j.result`
+	j.run_at, j.created_at, j.started_at, j.finished_at, j.error_code, j.error_message`
 
 // jobScan is a place to scan jobColumns to.
 type jobScan struct {

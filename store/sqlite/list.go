@@ -26,7 +26,7 @@ func (s *Store) ListJobs(
 			err := r.scan(row)
 			list = append(list, r.Job)
 			return err
-		}, `SELECT`+columns+from+` ORDER BY j.id DESC LIMIT ?`, append(args, limit+1)...)
+		}, `SELECT`+listColumns+from+` ORDER BY j.id DESC LIMIT ?`, append(args, limit+1)...)
 		if err != nil {
 			return nil, fmt.Errorf("list jobs: %w", err)
 		}

@@ -289,6 +289,7 @@ func callReaders(t *testing.T, s *sqlite.Store, id uuid.UUID) {
 		"place":    func() error { _, err := s.Place(ctx, tenant, accept(t, s, upload("place"))); return err },
 		"told":     func() error { _, _, err := s.TenantEvents(ctx, tenant, "0", 10); return err },
 		"queues":   func() error { _, err := s.Queues(ctx, tenant); return err },
+		"all":      func() error { _, err := s.AllQueues(ctx); return err },
 		"pause":    func() error { return s.PauseQueue(ctx, tenant, "other") },
 		"resume":   func() error { return s.ResumeQueue(ctx, tenant, "other") },
 		"feed":     func() error { _, _, err := s.EventsAfter(ctx, "", 10); return err },

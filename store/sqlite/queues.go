@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/leat-dev/leat/jobs"
@@ -34,8 +35,16 @@ func (s *Store) ResumeQueue(ctx context.Context, _ jobs.Tenant, queue string) er
 	})
 }
 
-// Queues returns every queue that ever had a job or a pause, by name.
+// Queues returns every queue that ever had a job or a pause, by name, as it stands for a tenant.
 func (s *Store) Queues(ctx context.Context, tenant jobs.Tenant) ([]store.QueueStats, error) {
+	return s.queues(ctx, " AND tenant = ?", string(tenant))
+}
+
+// AllQueues is the same for all tenants together.
+func (s *Store) AllQueues(ctx context.Context) ([]store.QueueStats, error) { return s.queues(ctx, "") }
+
+// queues counts the jobs that the condition of, with its arguments, leaves.
+func (s *Store) queues(ctx context.Context, of string, whose ...any) ([]store.QueueStats, error) {
 	return read(ctx, s, func(ctx context.Context, q *tx) ([]store.QueueStats, error) {
 		var queues []store.QueueStats
 		err := q.each(ctx, func(row scanner) error {
@@ -53,7 +62,7 @@ func (s *Store) Queues(ctx context.Context, tenant jobs.Tenant) ([]store.QueueSt
 		}
 		for i := range queues {
 			queues[i].Rates = rates[queues[i].Name]
-			if err := q.depth(ctx, tenant, &queues[i]); err != nil {
+			if err := q.depth(ctx, &queues[i], of, whose); err != nil {
 				return nil, fmt.Errorf("count queue %s: %w", queues[i].Name, err)
 			}
 		}
@@ -61,8 +70,8 @@ func (s *Store) Queues(ctx context.Context, tenant jobs.Tenant) ([]store.QueueSt
 	})
 }
 
-// depth counts a tenant's jobs of a queue, each count within an index and up to its bound.
-func (t *tx) depth(ctx context.Context, tenant jobs.Tenant, stats *store.QueueStats) error {
+// depth counts a queue's jobs, each count within an index and up to its bound.
+func (t *tx) depth(ctx context.Context, stats *store.QueueStats, of string, whose []any) error {
 	now := micros(t.now)
 	for _, part := range []struct {
 		count *store.Count
@@ -70,17 +79,17 @@ func (t *tx) depth(ctx context.Context, tenant jobs.Tenant, stats *store.QueueSt
 		args  []any
 	}{
 		{&stats.Ready, `SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_ready
-			WHERE queue = ? AND tenant = ? AND run_at <= ? AND state IN ('pending', 'retrying') LIMIT ?)`, []any{now}},
+			WHERE queue = ? AND run_at <= ? AND state IN ('pending', 'retrying')` + of + ` LIMIT ?)`, []any{now}},
 		{&stats.Later, `SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_ready
-			WHERE queue = ? AND tenant = ? AND run_at > ? AND state IN ('pending', 'retrying') LIMIT ?)`, []any{now}},
+			WHERE queue = ? AND run_at > ? AND state IN ('pending', 'retrying')` + of + ` LIMIT ?)`, []any{now}},
 		{&stats.Running, `SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_running
-			WHERE queue = ? AND tenant = ? AND state = 'running' LIMIT ?)`, nil},
+			WHERE queue = ? AND state = 'running'` + of + ` LIMIT ?)`, nil},
 		{&stats.Waiting, `SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_waiting
-			WHERE queue = ? AND tenant = ? AND state = 'waiting' LIMIT ?)`, nil},
+			WHERE queue = ? AND state = 'waiting'` + of + ` LIMIT ?)`, nil},
 	} {
-		args := append([]any{stats.Name, string(tenant)}, part.args...)
+		args := slices.Concat([]any{stats.Name}, part.args, whose, []any{store.CountLimit + 1})
 		var n int
-		if err := t.row(ctx, part.text, append(args, store.CountLimit+1)...).Scan(&n); err != nil {
+		if err := t.row(ctx, part.text, args...).Scan(&n); err != nil {
 			return err
 		}
 		*part.count = bounded(n)
@@ -90,8 +99,8 @@ func (t *tx) depth(ctx context.Context, tenant jobs.Tenant, stats *store.QueueSt
 	}
 	err := t.row(ctx, `
 		SELECT run_at FROM jobs INDEXED BY jobs_ready
-		WHERE queue = ? AND tenant = ? AND run_at <= ? AND state IN ('pending', 'retrying')
-		ORDER BY run_at LIMIT 1`, stats.Name, string(tenant), now).Scan(intoTime{&stats.OldestAt})
+		WHERE queue = ? AND run_at <= ? AND state IN ('pending', 'retrying')`+of+`
+		ORDER BY run_at LIMIT 1`, append([]any{stats.Name, now}, whose...)...).Scan(intoTime{&stats.OldestAt})
 	stats.Age = t.now.Sub(stats.OldestAt)
 	return err
 }

@@ -32,10 +32,15 @@ type record struct {
 }
 
 // columns are those that record.targets scans, of the table jobs as j.
-const columns = ` j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params_hash,
+const columns = withoutResult + `, j.result `
+
+// listColumns are the same without the result: a page of results could be a thousand times the largest.
+const listColumns = withoutResult + `, NULL `
+
+const withoutResult = ` j.id, j.tenant, j.file_id, j.parent_id, j.kind, j.kind_version, j.queue, j.params_hash,
 	j.fail_with_children, j.state, j.generation, j.cancel_requested, j.failures, j.losses, j.drains,
 	j.runs, j.max_attempts, j.events, j.progress, j.run_at, j.created_at, j.started_at, j.finished_at,
-	j.worker_id, j.worker_label, j.claim, j.alone, j.error_code, j.error_message, j.params, j.budget, j.result, j.fresh, j.result_of `
+	j.worker_id, j.worker_label, j.claim, j.alone, j.error_code, j.error_message, j.params, j.budget, j.fresh, j.result_of`
 
 // scan reads columns, and more behind them.
 func (r *record) scan(row scanner, more ...any) error {
@@ -57,8 +62,9 @@ func (r *record) scan(row scanner, more ...any) error {
 		&r.labelColumn,
 		intoID{&r.claim},
 		&r.alone, &r.code, &r.message,
-		intoRaw(&r.Params), intoRaw(&budget), intoRaw(&r.Result), &r.Fresh,
+		intoRaw(&r.Params), intoRaw(&budget), &r.Fresh,
 		intoID{&r.ResultOf},
+		intoRaw(&r.Result),
 	}
 	if err := row.Scan(append(targets, more...)...); err != nil {
 		return err

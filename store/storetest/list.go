@@ -108,7 +108,7 @@ func testEveryFilter(f *fixture) {
 	}
 }
 
-// testListedFields: a listed job is the job, but for its artifacts and children.
+// testListedFields: a listed job is the job, but for its result, artifacts and children.
 func testListedFields(f *fixture) {
 	id := f.accept()
 	end := finish(f.claim(id), jobs.RunSucceeded)
@@ -121,7 +121,7 @@ func testListedFields(f *fixture) {
 	f.ok(err)
 	for _, listed := range f.list(store.JobFilter{}) {
 		want := f.job(listed.ID)
-		want.Artifacts, want.Children = nil, jobs.Children{}
+		want.Result, want.Artifacts, want.Children = nil, nil, jobs.Children{}
 		f.equal("listed job", want, listed)
 	}
 }

@@ -26,6 +26,13 @@ func (f *fixture) queues() []store.QueueStats {
 	f.Helper()
 	queues, err := f.s.Queues(f.ctx(), f.tenant)
 	f.ok(err)
+	f.inOrder(queues)
+	return queues
+}
+
+// inOrder checks that queues come by name.
+func (f *fixture) inOrder(queues []store.QueueStats) {
+	f.Helper()
 	if !slices.IsSortedFunc(queues, func(a, b store.QueueStats) int {
 		if a.Name < b.Name {
 			return -1
@@ -34,7 +41,6 @@ func (f *fixture) queues() []store.QueueStats {
 	}) {
 		f.Errorf("queues are not in the order of their names: %+v", queues)
 	}
-	return queues
 }
 
 // queue returns how one queue stands; a zero one when it is not known.
@@ -71,14 +77,23 @@ func testQueueCounts(f *fixture) {
 		Name                           string
 		Ready, Later, Running, Waiting store.Count
 	}
-	var got []counts
-	for _, q := range f.queues() {
-		got = append(got, counts{q.Name, q.Ready, q.Later, q.Running, q.Waiting})
+	counted := func(queues []store.QueueStats) (all []counts) {
+		for _, q := range queues {
+			all = append(all, counts{q.Name, q.Ready, q.Later, q.Running, q.Waiting})
+		}
+		return all
 	}
 	n := func(n int) store.Count { return store.Count{N: n} }
 	f.equal("queues", []counts{
 		{"a", n(2), n(0), n(0), n(0)}, {"b", n(4), n(2), n(1), n(1)}, {"c", n(0), n(0), n(0), n(0)}, {"d", n(0), n(0), n(0), n(0)},
-	}, got)
+	}, counted(f.queues()))
+
+	all, err := f.s.AllQueues(f.ctx())
+	f.ok(err)
+	f.inOrder(all)
+	f.equal("queues of all tenants", []counts{
+		{"a", n(2), n(0), n(0), n(0)}, {"b", n(9), n(2), n(1), n(1)}, {"c", n(0), n(0), n(0), n(0)}, {"d", n(1), n(0), n(0), n(0)},
+	}, counted(all))
 }
 
 func testQueueAge(f *fixture) {
@@ -93,6 +108,17 @@ func testQueueAge(f *fixture) {
 	}
 	if q := f.queue("future"); !q.OldestAt.IsZero() || q.Age != 0 {
 		f.Errorf("without a ready job: oldest of %v, age %v", q.OldestAt, q.Age)
+	}
+	f.as("other").accept(inQueue("q"), runAt(since.Add(-time.Hour)))
+	if q := f.queue("q"); !q.OldestAt.Equal(since) {
+		f.Errorf("with an older job of another tenant: oldest of %v", q.OldestAt)
+	}
+	all, err := f.s.AllQueues(f.ctx())
+	f.ok(err)
+	for _, q := range all {
+		if q.Name == "q" && !q.OldestAt.Equal(since.Add(-time.Hour)) {
+			f.Errorf("of all tenants: oldest of %v", q.OldestAt)
+		}
 	}
 	f.claim(oldest)
 	if q := f.queue("q"); q.OldestAt.Before(since.Add(50*time.Minute)) || q.Age > time.Minute {
