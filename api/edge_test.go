@@ -262,7 +262,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		"Limits.File":       func(o *api.Options) { o.Limits.File = -1 },
 		"Limits.Field":      func(o *api.Options) { o.Limits.Field = 0 },
 		"Limits.PartHeader": func(o *api.Options) { o.Limits.PartHeader = 0 },
-		"Limits.Parts":      func(o *api.Options) { o.Limits.Parts = 0 },
+		"Limits.Files":      func(o *api.Options) { o.Limits.Files = 0 },
 		"Limits.BodyChunk":  func(o *api.Options) { o.Limits.BodyChunk = 0 },
 		"Limits.BodyWait":   func(o *api.Options) { o.Limits.BodyWait = 0 },
 		"Limits.Uploads":    func(o *api.Options) { o.Limits.Uploads = 0 },

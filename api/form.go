@@ -44,8 +44,8 @@ func (in *intake) form(ctx context.Context, boundary string, length int64) error
 			return in.formCause(err)
 		}
 		guard.closed = false
-		if n > in.api.limits.Parts {
-			return fail(wire.CodeTooManyParts, "The limit is %d.", in.api.limits.Parts)
+		if n > in.api.limits.Files+len(choiceNames) { // such as files that were not chosen
+			return in.tooMany()
 		}
 		if err := in.part(ctx, part); err != nil {
 			return err
@@ -61,6 +61,10 @@ func (in *intake) form(ctx context.Context, boundary string, length int64) error
 	return nil
 }
 
+func (in *intake) tooMany() error {
+	return fail(wire.CodeTooManyParts, "The limit is %d files.", in.api.limits.Files)
+}
+
 // part takes one part: a file or a choice.
 func (in *intake) part(ctx context.Context, part *multipart.Part) error {
 	disposition, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
@@ -73,6 +77,9 @@ func (in *intake) part(ctx context.Context, part *multipart.Part) error {
 	name := params["name"]
 	if name != "file" {
 		return in.field(part, name)
+	}
+	if len(in.files) == in.api.limits.Files {
+		return in.tooMany()
 	}
 	filename, named := params["filename"]
 	list, err := promises(digestFields, func(field string) []string { return part.Header[field] })

@@ -73,7 +73,7 @@ func benchOver(t testing.TB, s store.Tenanted) (*api.API, blob.Appender) {
 	o.Store, o.Blobs, o.Specs = s, blobs, testSpecs(t)
 	o.Auth = api.AuthOff
 	o.InlineLimit = 16
-	o.Limits.Body, o.Limits.File, o.Limits.Field, o.Limits.PartHeader, o.Limits.Parts = 20_000, fuzzMax, 500, 1000, 10
+	o.Limits.Body, o.Limits.File, o.Limits.Field, o.Limits.PartHeader, o.Limits.Files = 20_000, fuzzMax, 500, 1000, 10
 	return mustAPI(t, o), blobs
 }
 

@@ -28,7 +28,7 @@ type chunked struct{ io.Reader }
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	small := limit(func(l *api.Limits) {
-		l.Body, l.File, l.Field, l.PartHeader, l.Parts = 200<<10, 100<<10, 1000, 2000, 5
+		l.Body, l.File, l.Field, l.PartHeader, l.Files = 200<<10, 100<<10, 1000, 2000, 4
 	})
 	f := newFixture(t, openSQLite(t), small)
 	many := []string{field("kind", "inspect"), file("a", "x"), file("a", "x"), file("a", "x"), file("a", "x")}
@@ -38,8 +38,8 @@ func TestLimits(t *testing.T) {
 		name, query, body, header string
 		code                      wire.Code // none: accepted
 	}{
-		{"as many parts as allowed", "", form(many...), formType, ""},
-		{"one part more", "", form(append(many, file("a", "x"))...), formType, wire.CodeTooManyParts},
+		{"as many files as allowed, and a field", "", form(many...), formType, ""},
+		{"one file more", "", form(append(many, file("a", "x"))...), formType, wire.CodeTooManyParts},
 		{"a file as large as allowed", "", full, raw, ""},
 		{"a file one byte larger", "", full + "y", raw, wire.CodeFileTooLarge},
 		{"a form's file as large as allowed", "", form(file("a", full)), formType, ""},

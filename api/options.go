@@ -75,7 +75,7 @@ type Limits struct {
 	File       int64 // bytes of one file
 	Field      int64 // bytes of one field of a form, and of one option in the query
 	PartHeader int64 // bytes of the headers of one part of a form
-	Parts      int   // files and fields of one form
+	Files      int   // of one form
 
 	// A body must bring at least BodyChunk bytes, or its end, every BodyWait; slower senders are
 	// cut off. A reader of an answer must take as much in the same time.
@@ -108,7 +108,7 @@ func DefaultOptions() Options {
 			File:       16 << 30,
 			Field:      64 << 10,
 			PartHeader: 16 << 10,
-			Parts:      100,
+			Files:      100,
 			BodyChunk:  64 << 10,
 			BodyWait:   30 * time.Second,
 			Streams:    4096,
@@ -191,7 +191,7 @@ func (l *Limits) validate() []error {
 		{"Limits.File", l.File},
 		{"Limits.Field", l.Field},
 		{"Limits.PartHeader", l.PartHeader},
-		{"Limits.Parts", int64(l.Parts)},
+		{"Limits.Files", int64(l.Files)},
 		{"Limits.BodyChunk", l.BodyChunk},
 		{"Limits.BodyWait", int64(l.BodyWait)},
 		{"Limits.Streams", int64(l.Streams)},

@@ -78,7 +78,7 @@ type Options struct {
 	MaxUploadSize     Size          `koanf:"max-upload-size" group:"api,up" usage:"largest request body"`
 	MaxUploadFiles    int           `koanf:"max-upload-files" group:"api,up" usage:"most files in one request"`
 	MaxUploads        int           `koanf:"max-uploads" group:"api,up" usage:"most uploads at once; more are told to come again"`
-	UploadStall       time.Duration `koanf:"upload-stall" group:"api,up" usage:"how long a sender may send nothing before it is cut off"`
+	UploadStall       time.Duration `koanf:"upload-stall" group:"api,up" usage:"time in which a sender must bring its next 64 KiB, or it is cut off"`
 	InlineLimit       Size          `koanf:"inline-limit" group:"api,up" usage:"up to which size a file lies in the database itself"`
 	TenantRate        float64       `koanf:"tenant-rate" group:"api,up" usage:"requests per second that each tenant may send, unless leat tenants set says otherwise; 0 for any number"`
 	TenantBurst       int           `koanf:"tenant-burst" group:"api,up" usage:"requests that a tenant may send at once; those of a second when 0"`

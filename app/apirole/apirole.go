@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/leat-dev/leat/api"
@@ -83,11 +84,11 @@ func options(res *app.Resources, specs *jobs.Specs, shortcut *dispatch.Shortcut,
 		JobsWaiting: res.Options.TenantJobsWaiting, DrainWithin: res.Options.MaxBacklog,
 	}
 	opts.HandOver = shortcut.HandOver
-	opts.Ready = ready(res)
+	opts.Ready = ready(res.Store, res.Queue)
 	opts.Logger, opts.Registerer = log, res.Registry
 	opts.Limits.Body = int64(res.Options.MaxUploadSize)
 	opts.Limits.File = int64(res.Options.MaxUploadSize)
-	opts.Limits.Parts = res.Options.MaxUploadFiles
+	opts.Limits.Files = res.Options.MaxUploadFiles
 	opts.Limits.Uploads = res.Options.MaxUploads
 	opts.Limits.TransferExpiry = res.Options.UploadExpiry
 	opts.Limits.BodyWait = res.Options.UploadStall
@@ -112,14 +113,28 @@ func hsts(o *config.Options) string {
 	return text
 }
 
+// redisPing is how long a Redis that hangs may hold up the answer whether this process is ready. It is
+// well below what probes wait: uploads go on without Redis.
+const redisPing = 500 * time.Millisecond
+
 // ready says how the parts are: the store is needed, while uploads go on without Redis.
-func ready(res *app.Resources) func(context.Context) []wire.Check {
+func ready(store, redis pinger) func(context.Context) []wire.Check {
 	return func(ctx context.Context) []wire.Check {
-		return []wire.Check{
-			{Name: "store", Required: true, OK: res.Store.Ping(ctx) == nil},
-			{Name: "redis", OK: res.Queue.Ping(ctx) == nil},
-		}
+		checks := []wire.Check{{Name: "store", Required: true}, {Name: "redis"}}
+		var pings sync.WaitGroup
+		pings.Go(func() { checks[0].OK = store.Ping(ctx) == nil })
+		pings.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, redisPing)
+			defer cancel()
+			checks[1].OK = redis.Ping(ctx) == nil
+		})
+		pings.Wait()
+		return checks
 	}
+}
+
+type pinger interface {
+	Ping(ctx context.Context) error
 }
 
 // prefixes reads addresses and networks.
