@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -107,12 +109,49 @@ func TestExitCodes(t *testing.T) {
 		{"failure", errors.New("no disk"), nil, 1, "program: no disk\n"},
 		{"its own code, quietly", &app.ExitError{Code: 7}, nil, 7, ""},
 		{"unknown flag", nil, []string{"--nonsense"}, 2, "program: unknown flag: --nonsense\nTry 'program --help'\n"},
+		{"an argument too many", nil, []string{"more"}, 2, "program: unknown command \"more\" for \"program\"\nTry 'program --help'\n"},
+		{
+			"one of several errors has the code", errors.Join(errors.New("a: no such file"), &app.ExitError{Code: 7, Err: errors.New("b failed")}),
+			nil, 7, "program: a: no such file\nb failed\n",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			code, says := run(func(*cobra.Command, []string) error { return c.err }, nil, c.args...)
 			if code != c.code || says != c.says {
 				t.Errorf("code %d, %q; want %d, %q", code, says, c.code, c.says)
+			}
+		})
+	}
+}
+
+// A misspelt command under one that only has others below it must not succeed.
+func TestMisspeltCommands(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"jobs"}, 0, "List jobs"},
+		{[]string{"jobs", "lits"}, 2, "program: \"lits\" is no command of program jobs; perhaps list?\nTry 'program jobs --help'\n"},
+		{[]string{"jobs", "--all", "7"}, 2, "program: \"7\" is no command of program jobs\nTry 'program jobs --help'\n"},
+		{[]string{"jbos"}, 2, "program: \"jbos\" is no command of program; perhaps jobs?\nTry 'program --help'\n"},
+		{[]string{"jobs", "list"}, 0, ""},
+		{[]string{"jobs", "list", "more"}, 2, "program: unknown command \"more\" for \"program jobs list\"\nTry 'program jobs list --help'\n"},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			t.Parallel()
+			list := &cobra.Command{Use: "list", Short: "List jobs", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
+			group := &cobra.Command{Use: "jobs"}
+			group.PersistentFlags().Bool("all", false, "")
+			group.AddCommand(list)
+			root := &cobra.Command{Use: "program", Args: cobra.NoArgs}
+			root.AddCommand(group)
+			var out bytes.Buffer
+			code := app.Main(root, app.Env{Args: c.args, LookupEnv: os.LookupEnv, Stdin: &bytes.Buffer{}, Stdout: &out, Stderr: &out}, nil)
+			if said := out.String(); code != c.code || c.code != 0 && said != c.says || !strings.Contains(said, c.says) {
+				t.Errorf("code %d, %q; want %d, %q", code, said, c.code, c.says)
 			}
 		})
 	}
@@ -157,6 +196,33 @@ func TestConfigurationChangesKinds(t *testing.T) {
 		var exit *app.ExitError
 		if _, err := app.Specs(config.Options{Kinds: wrong}); !errors.As(err, &exit) || exit.Code != 2 {
 			t.Errorf("Specs with %v: %v, want a complaint about the options", wrong, err)
+		}
+	}
+}
+
+// What an operator declares is chosen before what Leat brings, where both name a type alike; a
+// program's own kinds come before both.
+func TestDeclaredKindsAreChosenFirst(t *testing.T) {
+	t.Parallel()
+	opts := config.Options{Commands: map[string]declare.Command{
+		"ocr": {Name: "ocr", Argv: []string{"/bin/true", "{input}"}, MediaTypes: []string{"image/png", "text/csv"}},
+		"any": {Name: "any", Argv: []string{"/bin/true", "{input}"}, MediaTypes: []string{"image/*"}},
+	}}
+	own := jobs.Kind{Spec: jobs.Spec{Name: "own", Version: 1, MediaTypes: []string{"text/csv"}}}
+	specs, err := app.SpecsWith(own)(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mediaType, want := range map[string]string{
+		"image/png":       "ocr",
+		"image/jpeg":      "image", // a wildcard loses to a kind that names the type
+		"image/x-icon":    "any",
+		"text/csv":        "own",
+		"application/pdf": "document",
+		"video/mp4":       "inspect",
+	} {
+		if got := specs.Route(mediaType); got.Name != want {
+			t.Errorf("%s goes to %s, want %s", mediaType, got.Name, want)
 		}
 	}
 }

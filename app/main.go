@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -59,17 +60,16 @@ func Main(root *cobra.Command, env Env, children map[string]Child) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal has its default effect again
 
-	if err := run(ctx, root, env, children); err != nil {
-		var exit *ExitError
-		if !errors.As(err, &exit) {
-			exit = &ExitError{Code: 1, Err: err}
-		}
-		if exit.Err != nil {
-			fmt.Fprintf(env.Stderr, "%s: %v\n", root.Name(), exit.Err)
-		}
-		return exit.Code
+	err := run(ctx, root, env, children)
+	if err == nil {
+		return 0
 	}
-	return 0
+	exit := &ExitError{Code: 1, Err: err}
+	errors.As(err, &exit)
+	if exit.Err != nil {
+		fmt.Fprintf(env.Stderr, "%s: %v\n", root.Name(), err) // all of it: of several errors one may have the code
+	}
+	return exit.Code
 }
 
 func run(ctx context.Context, root *cobra.Command, env Env, children map[string]Child) error {
@@ -87,10 +87,47 @@ func run(ctx context.Context, root *cobra.Command, env Env, children map[string]
 	root.SetErr(env.Stderr)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &ExitError{Code: 2, Err: fmt.Errorf("%w\nTry '%s --help'", err, cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(misused)
+	checkArgs(root)
 	return root.ExecuteContext(ctx)
+}
+
+// misused is the error of a command line that makes no sense.
+func misused(cmd *cobra.Command, err error) error {
+	return &ExitError{Code: 2, Err: fmt.Errorf("%w\nTry '%s --help'", err, cmd.CommandPath())}
+}
+
+// checkArgs makes arguments that a command does not take a misuse. One that only has others below it
+// takes none: cobra would answer a misspelt one with its help, and success.
+func checkArgs(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		checkArgs(sub)
+	}
+	check := cmd.Args
+	if !cmd.Runnable() {
+		check, cmd.SuggestionsMinimumDistance = noSuchCommand, 2
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	if check == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return misused(cmd, err)
+		}
+		return nil
+	}
+}
+
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	near := cmd.SuggestionsFor(args[0])
+	if len(near) == 0 {
+		return fmt.Errorf("%q is no command of %s", args[0], cmd.CommandPath())
+	}
+	return fmt.Errorf("%q is no command of %s; perhaps %s?", args[0], cmd.CommandPath(), strings.Join(near, " or "))
 }
 
 // Version is the version that the program was built as: the module's, with the revision of the
