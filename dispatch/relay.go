@@ -103,6 +103,7 @@ type relayTerm struct {
 	resynced time.Time
 	shares   map[string]*share // by queue
 	fleet    fleetView
+	unserved int // the window of a queue that no worker serves
 	costs    costView
 	rooms    map[string]int // as last published
 	failing  bool
@@ -153,6 +154,15 @@ func (t *relayTerm) tick(ctx context.Context) (time.Duration, error) {
 	return t.next(r.filled), enqueueErr
 }
 
+// window is how many jobs of a queue are in the delivery layer. Queues that no worker serves share the
+// least window: whoever uploads names the queue, and a thousand names must not fill Redis.
+func (t *relayTerm) window(name string) int {
+	if n, served := t.fleet.windows[name]; served {
+		return n
+	}
+	return t.unserved
+}
+
 // round is what one tick has to do.
 type round struct {
 	now    time.Time
@@ -172,7 +182,7 @@ type arrangement struct {
 // fill chooses a queue's window anew, and notes what the delivery layer lacks of it.
 func (t *relayTerm) fill(r *round, name string, heads []store.Head, limits map[jobs.Tenant]int) {
 	s := t.shares[name]
-	gone := s.fill(heads, limits, t.fleet.window(name), t.costs.of)
+	gone := s.fill(heads, limits, t.window(name), t.costs.of)
 	first := s.overtaking(t.has)
 	if r.full && s.contended() {
 		first = s.window
@@ -214,10 +224,17 @@ func (t *relayTerm) look(ctx context.Context) (map[string][]store.Head, map[stri
 			t.shares[l.Queue] = newShare()
 		}
 	}
+	unserved := 0
+	for name := range t.shares {
+		if _, served := t.fleet.windows[name]; !served {
+			unserved++
+		}
+	}
+	t.unserved = max(MinWindow/max(unserved, 1), 1)
 	limits, wanted := map[string]map[jobs.Tenant]int{}, map[store.Lane]int{}
 	for name, s := range t.shares {
 		s.see(lanes[name], LanesAtOnce)
-		limits[name] = s.limits(t.fleet.window(name))
+		limits[name] = s.limits(t.window(name))
 		for tenant, limit := range limits[name] {
 			wanted[store.Lane{Queue: name, Tenant: tenant}] = limit
 		}
@@ -272,8 +289,8 @@ func notEnqueued(tried []jobs.Delivery, err error) []jobs.Delivery {
 func (t *relayTerm) next(filled map[string]int) time.Duration {
 	wait := Tick
 	for name, s := range t.shares {
-		size := t.fleet.window(name)
-		half := size / 2
+		size := t.window(name)
+		half := max(size/2, 1)
 		wait = min(wait, Tick*time.Duration(max(half-filled[name], 0))/time.Duration(half))
 		if s.cut && len(s.window) < size {
 			wait = busyTick
@@ -325,11 +342,11 @@ func (t *relayTerm) publish(ctx context.Context, reachable bool) error {
 	rooms := map[string]int{}
 	if reachable {
 		for name := range t.rooms {
-			rooms[name] = t.fleet.window(name)
+			rooms[name] = t.window(name)
 		}
 		maps.Copy(rooms, t.fleet.windows)
 		for name, s := range t.shares {
-			rooms[name] = max(t.fleet.window(name)-len(s.window), 0)
+			rooms[name] = max(t.window(name)-len(s.window), 0)
 			if s.cut {
 				rooms[name] = 0
 			}
@@ -393,12 +410,6 @@ func (f *fleetView) refresh(ctx context.Context, s RelayStore, now time.Time) er
 	return nil
 }
 
-func (f *fleetView) window(name string) int {
-	if n, ok := f.windows[name]; ok {
-		return n
-	}
-	return MinWindow
-}
 
 // costView is how long runs take, by kind. It decides between tenants alone.
 type costView struct {

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -132,6 +133,31 @@ func TestRelayKeepsRedisWithinTheWindow(t *testing.T) {
 	})
 }
 
+// Whoever uploads names the queue. Those that nobody serves must not fill Redis, however many they are,
+// and one must be ready to go when its first worker comes.
+func TestRelayHasOneWindowForAllQueuesThatNobodyServes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, r := &backlog{heads: deliveries("lone", 600)}, newRedis()
+		defer relay(t, b, r)()
+		settle(time.Second)
+		if got := len(r.tasks); got != dispatch.MinWindow {
+			t.Fatalf("%d jobs in Redis of the one queue, want %d", got, dispatch.MinWindow)
+		}
+		b.set(func() {
+			b.heads = nil
+			for i := range 1000 {
+				b.heads = append(b.heads, deliveries(fmt.Sprintf("queue-%d", i), 3)...)
+			}
+		})
+		r.set(func() { clear(r.tasks) })
+		settle(dispatch.ResyncEvery + time.Second)
+		if got := len(r.tasks); got != 1000 {
+			t.Errorf("%d jobs in Redis of a thousand queues, want one of each", got)
+		}
+	})
+}
+
 // Without this a job whose task was popped by a process that died before it claimed the job would
 // wait for ever: its task ID is gone from Redis or stays active in it, and its worker held no run.
 func TestRelayDeliversAnewWhatNobodyClaimsWhileSlotsAreFree(t *testing.T) {
@@ -207,6 +233,7 @@ func TestRelayPublishesRoomOnlyWhenNothingWaitsBehindTheWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, r := &backlog{heads: slices.Concat(deliveries("full", 600), deliveries("open", 100))}, newRedis()
+		b.workers = []store.Worker{{WorkerStatus: store.WorkerStatus{ID: uuid.New(), Slots: 1, Queues: []string{"full", "open"}}}}
 		defer relay(t, b, r)()
 		settle(time.Second)
 		b.mu.Lock()

@@ -52,8 +52,12 @@ func (t *taking) take() {
 		claim := uuid.New()
 		claimed, err := t.claim(claim)
 		if err != nil {
-			// Only the drain ends the asking, and the store was away until then. If a claim was granted
-			// unheard, the reaper finds it as soon as this process has signed off.
+			// The drain ended the asking, and the store was away until then; or the store cannot do what
+			// it is asked. If a claim was granted unheard, the reaper finds it as soon as this process has
+			// signed off. Else the relay finds the job, and says that it is stuck.
+			if t.intake.Err() == nil {
+				t.log.Error("job could not be claimed; it will be delivered again", "job", t.delivery.JobID, "error", err)
+			}
 			return
 		}
 		switch claimed.Refused {
@@ -125,6 +129,7 @@ func (t *taking) enterKind(kind string) bool {
 		return false
 	}
 	if !t.park() {
+		t.pause(fullPause)
 		t.handBack(elsewhereDelay)
 		return false
 	}
@@ -149,6 +154,16 @@ func (t *taking) park() bool {
 	}
 	t.parked[t.delivery] = true
 	return true
+}
+
+// pause waits, or until the drain begins.
+func (t *taking) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.intake.Done():
+	}
 }
 
 // giveBack returns what the delivery still holds.

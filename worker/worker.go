@@ -58,8 +58,11 @@ const (
 	// elsewhereDelay is how long a job waits that this process cannot run now and hands back: its
 	// kind is not known here, as in a rolling update, or has no room and too many wait for it.
 	elsewhereDelay = 10 * time.Second
-	storeRetry     = 100 * time.Millisecond // first wait after a failed call, doubled up to storeRetryMax
-	storeRetryMax  = 2 * time.Second
+	// fullPause is how long a delivery is kept that is handed back since its kind is full here. A backlog
+	// of that kind would else be taken and handed back as fast as the store can write.
+	fullPause     = 250 * time.Millisecond
+	storeRetry    = 100 * time.Millisecond // first wait after a failed call, doubled up to storeRetryMax
+	storeRetryMax = 2 * time.Second
 )
 
 // Worker is one process's share of the fleet.

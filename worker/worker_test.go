@@ -156,6 +156,12 @@ func TestBoundedKindLeavesSlotsToOthers(t *testing.T) {
 			}
 			return n == 1
 		})
+		// A backlog of the kind would else be taken and handed back as fast as the store can write.
+		began := time.Now()
+		<-r.source.deliver(r.accept("bounded", nil))
+		if took := time.Since(began); took < 200*time.Millisecond {
+			t.Errorf("a delivery more was handed back after %v, want it kept for a while", took)
+		}
 		close(release)
 		r.source.calls.Wait()
 		if most.Load() != 2 {
