@@ -22,7 +22,7 @@
 //     (its locks outlive their tasks) and no Retention (its rest blocks task IDs).
 //   - One server has one dequeue under way at a time, and asks once a second when
 //     idle. A [Server] is up to four of them, asking every 100 ms, or less often
-//     where the fleet is large: see [PollInterval].
+//     where the fleet is large: see [Server.SetFleet].
 //   - It pops a second task when the answer with the first was lost and go-redis
 //     asks again. The read timeout is longer than any usual pause of Redis.
 //   - It has no enqueue of many. [Conn.Enqueue] sends 32 at a time.

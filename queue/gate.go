@@ -32,6 +32,10 @@ type gate struct {
 	// popping counts the dequeues under way and the popped tasks that have not
 	// reached their handler.
 	popping int
+	// pace is how long a queue is left alone that was found empty, since when by
+	// its key.
+	pace  time.Duration
+	empty map[string]time.Time
 	// settled, if anyone waits, is closed when popping is 0 or the gate opens.
 	settled chan struct{}
 
@@ -39,25 +43,39 @@ type gate struct {
 	handlers sync.WaitGroup // of them; grows only while the gate is not sealed
 }
 
-// beginPop asks to dequeue. If it may, endPop must follow.
-func (g *gate) beginPop() bool {
+func newGate() *gate { return &gate{empty: map[string]time.Time{}} }
+
+// setPace changes how long empty queues are left alone.
+func (g *gate) setPace(pace time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shut {
+	g.pace = pace
+}
+
+// beginPop asks to dequeue. If it may, endPop must follow.
+func (g *gate) beginPop(queue string, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if since, ok := g.empty[queue]; g.shut || ok && now.Sub(since) < g.pace {
 		return false
 	}
 	g.popping++
 	return true
 }
 
-// endPop ends a dequeue. If it popped a task, admit must follow.
-func (g *gate) endPop(popped bool) {
-	if popped {
-		return
-	}
+// endPop ends a dequeue that popped a task, found none, or failed. If it popped one,
+// admit must follow.
+func (g *gate) endPop(queue string, now time.Time, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.settle()
+	if errors.Is(err, redis.Nil) {
+		g.empty[queue] = now
+	} else {
+		delete(g.empty, queue)
+	}
+	if err != nil {
+		g.settle()
+	}
 }
 
 // admit tells whether a popped task may be handled. If so, leave must follow.
@@ -158,14 +176,14 @@ func (c gatedClient) run(ctx context.Context, keys []string, eval func() *redis.
 	if !isDequeue(keys) {
 		return eval()
 	}
-	if !c.gate.beginPop() {
+	if !c.gate.beginPop(keys[0], time.Now()) {
 		empty := redis.NewCmd(ctx)
 		empty.SetErr(redis.Nil)
 		return empty
 	}
 	cmd := eval()
 	err := cmd.Err()
-	c.gate.endPop(err == nil)
+	c.gate.endPop(keys[0], time.Now(), err)
 	if err == nil || errors.Is(err, redis.Nil) {
 		c.outage.over(ctx)
 		return cmd

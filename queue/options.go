@@ -43,8 +43,12 @@ type ServerOptions struct {
 	// each polls.
 	Servers int
 	// CheckInterval is how often a server asks when there was nothing, give or take
-	// half of it; 0 means DefaultCheckInterval. See PollInterval for large fleets.
+	// half of it; 0 means DefaultCheckInterval.
 	CheckInterval time.Duration
+	// PollBudget is how many polls a second a whole fleet may send when it is idle;
+	// beyond it each process asks less often, once SetFleet has told it how many
+	// they are. 0 means no bound.
+	PollBudget float64
 	// DrainTimeout is how long the handlers may take to end after a shutdown has
 	// begun. Ten seconds later their tasks are given back to Redis.
 	DrainTimeout time.Duration
@@ -88,6 +92,8 @@ func (o ServerOptions) validate() error {
 		return fmt.Errorf("queue: server: %d servers, may be 1 to %d", o.Servers, MaxServers)
 	case o.CheckInterval < time.Millisecond || o.CheckInterval > maxCheckInterval:
 		return fmt.Errorf("queue: server: check interval %v is not from 1ms to %v", o.CheckInterval, maxCheckInterval)
+	case !(o.PollBudget >= 0): // NaN too
+		return fmt.Errorf("queue: server: poll budget %v is negative", o.PollBudget)
 	case o.DrainTimeout < 0:
 		return fmt.Errorf("queue: server: drain timeout %v is negative", o.DrainTimeout)
 	case o.Handler == nil:

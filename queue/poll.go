@@ -10,29 +10,18 @@ const (
 	DefaultPollBudget = 2000
 )
 
-// Polling describes the idle polls of a fleet.
-type Polling struct {
-	Base      time.Duration // the interval that is wanted
-	Processes int           // worker processes of the fleet
-	Servers   int           // asynq servers in each
-	Queues    int           // queues that each serves
-	Budget    float64       // polls a second that the fleet may send; none if not positive
-}
-
-// PollInterval returns the interval for [ServerOptions.CheckInterval] that keeps
-// an idle fleet within its budget of polls. Every server asks for each of its
-// queues once per interval, so the fleet sends
+// pace returns how long a process leaves a queue alone that it found empty, so that
+// an idle fleet of that many processes, which serve that many queues each, keeps
+// within its budget of polls a second:
 //
-//	processes × servers × queues / interval
+//	processes × queues / budget
 //
-// and the interval is the larger of Base and processes × servers × queues / Budget.
-// A worker waits half of it on average before it starts a job, and up to one and
-// a half of it when it is shut down.
-func PollInterval(p Polling) time.Duration {
-	if p.Budget <= 0 {
-		return p.Base
+// It is 0 for no budget. A worker waits half of it on average before it starts a
+// job.
+func pace(processes, queues int, budget float64) time.Duration {
+	if budget <= 0 {
+		return 0
 	}
-	polls := float64(max(p.Processes, 1)) * float64(max(p.Servers, 1)) * float64(max(p.Queues, 1))
-	needed := polls / p.Budget * float64(time.Second)
-	return max(p.Base, time.Duration(min(needed, float64(maxCheckInterval))))
+	seconds := float64(max(processes, 1)) * float64(queues) / budget
+	return time.Duration(min(seconds*float64(time.Second), float64(maxCheckInterval)))
 }

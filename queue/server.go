@@ -23,6 +23,8 @@ type Server struct {
 	handler Handler
 	log     *slog.Logger
 	asynq   []*asynq.Server
+	queues  int
+	budget  float64 // polls a second of the fleet
 	gate    *gate
 	quit    chan struct{} // closed when a shutdown begins
 	down    chan struct{} // closed when it is complete
@@ -43,7 +45,9 @@ func NewServer(conn *Conn, options ServerOptions) (*Server, error) {
 		conn:    conn,
 		handler: o.Handler,
 		log:     o.Logger,
-		gate:    &gate{},
+		queues:  len(o.Queues),
+		budget:  o.PollBudget,
+		gate:    newGate(),
 		quit:    make(chan struct{}),
 		down:    make(chan struct{}),
 	}
@@ -92,6 +96,10 @@ func (s *Server) Start() error {
 
 // Running returns how many deliveries are with the handler.
 func (s *Server) Running() int { return s.gate.inside() }
+
+// SetFleet tells how many processes poll, this one included, so that together they
+// keep within the budget.
+func (s *Server) SetFleet(processes int) { s.gate.setPace(pace(processes, s.queues, s.budget)) }
 
 // Cordon stops taking deliveries; running handlers go on. After it has returned
 // Running only falls, until Uncordon. It waits for the deliveries that were just

@@ -59,6 +59,7 @@ func (w *Worker) beat(ctx context.Context) error {
 	}
 	w.cancelRuns(cancelled, errCancelled)
 	w.orderCordon(orders.Cordon)
+	w.source.SetFleet(orders.Fleet)
 	return nil
 }
 

@@ -63,9 +63,22 @@ type source struct {
 	calls    sync.WaitGroup
 	mu       sync.Mutex
 	cordoned bool
+	fleet    int
 }
 
 func (s *source) Start() error { return nil }
+
+func (s *source) SetFleet(processes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fleet = processes
+}
+
+func (s *source) toldFleet() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fleet
+}
 
 func (s *source) Cordon(context.Context) {
 	s.mu.Lock()

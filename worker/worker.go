@@ -32,6 +32,8 @@ type Source interface {
 	// Cordon returns once no further call begins; calls that have begun go on. Uncordon undoes it.
 	Cordon(ctx context.Context)
 	Uncordon()
+	// SetFleet tells how many processes of the fleet take deliveries, this one included.
+	SetFleet(processes int)
 	// Shutdown cordons for good and returns when every call has returned, or ctx ends.
 	Shutdown(ctx context.Context) error
 }

@@ -505,6 +505,9 @@ func TestCordonStopsTheSourceAndCanBeUndone(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.eventually("it takes jobs again", func() bool { me := r.me(); return !me.Cordoned && me.Free > 0 })
+		if fleet := r.source.toldFleet(); fleet != 1 {
+			t.Errorf("the source was told of a fleet of %d, want this one process", fleet)
+		}
 		if r.source.isCordoned() {
 			t.Error("the source is still cordoned")
 		}

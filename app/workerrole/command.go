@@ -40,12 +40,12 @@ func Command(env app.Env, open app.Opener, kinds func(*app.Resources) (*jobs.Kin
 		Short:    "Takes jobs and runs their handlers",
 		Groups:   []string{"store", "redis", "blob", "worker", "dispatch", "serve"},
 		Defaults: config.Default(),
-		Services: func(ctx context.Context, res *app.Resources) ([]app.Service, error) {
+		Services: func(_ context.Context, res *app.Resources) ([]app.Service, error) {
 			can, err := kinds(res)
 			if err != nil {
 				return nil, err
 			}
-			working, err := Services(ctx, res, can)
+			working, err := Services(res, can)
 			if err != nil {
 				return nil, err
 			}

@@ -20,8 +20,8 @@ func Fleet(res *app.Resources, kinds *jobs.Kinds) (app.Service, error) {
 		return app.Service{}, err
 	}
 	meter := worker.NewMetrics(res.Registry)
-	start := func(ctx context.Context, name string) (func(context.Context) error, error) {
-		w, err := newWorker(ctx, res, kinds, name, meter)
+	start := func(_ context.Context, name string) (func(context.Context) error, error) {
+		w, err := newWorker(res, kinds, name, meter)
 		if err != nil {
 			return nil, err
 		}

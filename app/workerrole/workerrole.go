@@ -2,8 +2,6 @@
 package workerrole
 
 import (
-	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -14,8 +12,8 @@ import (
 )
 
 // Services makes a worker for the kinds.
-func Services(ctx context.Context, res *app.Resources, kinds *jobs.Kinds) ([]app.Service, error) {
-	w, err := newWorker(ctx, res, kinds, res.Instance(), worker.NewMetrics(res.Registry))
+func Services(res *app.Resources, kinds *jobs.Kinds) ([]app.Service, error) {
+	w, err := newWorker(res, kinds, res.Instance(), worker.NewMetrics(res.Registry))
 	if err != nil {
 		return nil, err
 	}
@@ -23,21 +21,13 @@ func Services(ctx context.Context, res *app.Resources, kinds *jobs.Kinds) ([]app
 }
 
 // newWorker makes a worker of that name.
-func newWorker(ctx context.Context, res *app.Resources, kinds *jobs.Kinds, name string, meter *worker.Metrics) (*worker.Worker, error) {
+func newWorker(res *app.Resources, kinds *jobs.Kinds, name string, meter *worker.Metrics) (*worker.Worker, error) {
 	opts := res.Options
 	log := res.Log.With("part", "worker")
-	fleet, err := res.Store.Workers(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("count the workers: %w", err)
-	}
-	interval := queue.PollInterval(queue.Polling{
-		Base: queue.DefaultCheckInterval, Processes: len(fleet) + 1, Servers: opts.Fetchers,
-		Queues: len(opts.Queues), Budget: float64(opts.PollBudget),
-	})
 	source := func(handle queue.Handler) (worker.Source, error) {
 		return queue.NewServer(res.Queue, queue.ServerOptions{
 			Queues: opts.Queues, Slots: opts.Concurrency, Servers: opts.Fetchers,
-			CheckInterval: interval, DrainTimeout: opts.ShutdownTimeout, Handler: handle, Logger: log,
+			PollBudget: float64(opts.PollBudget), DrainTimeout: opts.ShutdownTimeout, Handler: handle, Logger: log,
 		})
 	}
 	return worker.New(res.Store, res.Blobs, kinds, worker.Options{
