@@ -12,6 +12,18 @@ import (
 type Page struct {
 	After Cursor // zero for the first page
 	Limit int    // 1 to MaxLimit
+	Scan  int    // how many jobs are looked at for one page that no index finds; 0 means MaxScan
+}
+
+// MaxScan is chosen so that a page takes a fraction of a second, however rare what it asks for is.
+const MaxScan = 50_000
+
+// Looks is Scan, or what stands for it.
+func (p Page) Looks() int {
+	if p.Scan <= 0 {
+		return MaxScan
+	}
+	return min(p.Scan, MaxScan)
 }
 
 // MaxLimit bounds one page of a list, DefaultLimit is what a caller gets who asks for none.

@@ -30,7 +30,9 @@ type JobReader interface {
 	// Job returns a job with its artifacts and the counts of its children, or ErrNotFound.
 	Job(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) (*jobs.Job, error)
 	// ListJobs returns at most page.Limit jobs, newest first (by ID), without results, artifacts and
-	// children, and the cursor of the next page, zero at the end.
+	// children, and the cursor of the next page, zero at the end. Jobs of a kind or a queue are found by
+	// looking at page.Scan of the tenant's jobs for each page, which may then be short, or empty, although
+	// others follow.
 	ListJobs(ctx context.Context, tenant jobs.Tenant, filter JobFilter, page Page) ([]jobs.Job, Cursor, error)
 	// Attempts returns the job's runs, oldest first, the present one included, or ErrNotFound.
 	Attempts(ctx context.Context, tenant jobs.Tenant, id uuid.UUID) ([]jobs.Attempt, error)
@@ -96,6 +98,11 @@ type JobFilter struct {
 	Queue    string
 	FileID   uuid.UUID
 	ParentID uuid.UUID
+}
+
+// Scans reports whether what it asks for is in no index, and not of the few jobs of one file or parent.
+func (f JobFilter) Scans() bool {
+	return (f.Kind != "" || f.Queue != "") && f.FileID == uuid.Nil && f.ParentID == uuid.Nil
 }
 
 // CountLimit bounds every count of a queue: up to it counts are exact.

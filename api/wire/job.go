@@ -79,7 +79,7 @@ type Children struct {
 // Jobs is one page of a list of jobs.
 type Jobs struct {
 	Jobs       []Job  `json:"jobs" nullable:"false" doc:"Newest first, without result, artifacts and children."`
-	NextCursor string `json:"next_cursor,omitempty" doc:"Give it back as cursor for the next page; absent on the last one."`
+	NextCursor string `json:"next_cursor,omitempty" doc:"Give it back as cursor for the next page; absent on the last one. A page of a kind or a queue may be short, or empty, although others follow."`
 }
 
 // Attempt is the record of one run of a job.

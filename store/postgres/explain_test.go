@@ -349,6 +349,12 @@ func (w *watched) calls(round int) []call {
 	list = append(list, w.transferCalls()...)
 	list = append(list, w.scalingCalls()...)
 
+	for name, filter := range map[string]store.JobFilter{"kind": {Kind: "tabel"}, "queue": {Queue: "nowhere", State: jobs.Failed}} {
+		people("list a "+name+" that there is not", func(ctx context.Context) error {
+			_, _, err := w.ListJobs(ctx, tenant, filter, store.Page{Limit: 10, Scan: 100})
+			return err
+		})
+	}
 	filters := map[string]store.JobFilter{
 		"all": {}, "kind": {Kind: "table"}, "queue": {Queue: "low"}, "file": {FileID: w.id("file7")}, "parent": {ParentID: job(first + 3)},
 		"failed tables": {State: jobs.Failed, Kind: "table"},
@@ -358,9 +364,9 @@ func (w *watched) calls(round int) []call {
 	}
 	for name, filter := range filters {
 		people("list "+name, func(ctx context.Context) error {
-			_, next, err := w.ListJobs(ctx, tenant, filter, store.Page{Limit: 10})
+			_, next, err := w.ListJobs(ctx, tenant, filter, store.Page{Limit: 10, Scan: 100})
 			if err == nil {
-				_, _, err = w.ListJobs(ctx, tenant, filter, store.Page{Limit: 10, After: next})
+				_, _, err = w.ListJobs(ctx, tenant, filter, store.Page{Limit: 10, Scan: 100, After: next})
 			}
 			return err
 		})

@@ -72,14 +72,38 @@ func (s *Store) ListJobs(ctx context.Context, tenant jobs.Tenant, filter store.J
 	if !page.After.IsZero() {
 		w.add("j.id < %s", [16]byte(page.After.ID))
 	}
+	floor, err := s.scanFloor(ctx, tenant, filter, page)
+	if err != nil {
+		return nil, store.Cursor{}, err
+	}
+	if !floor.IsZero() {
+		w.add("j.id >= %s", [16]byte(floor.ID))
+	}
 	limit := min(max(page.Limit, 1), store.MaxLimit)
 	// The limit is part of the text, for the planner to see how few are wanted.
 	sql := fmt.Sprintf(`SELECT %s FROM jobs j WHERE %s ORDER BY j.id DESC LIMIT %d`, listColumns, w, limit+1)
 	list, err := read(ctx, s, "list jobs", scanJob, sql, w.args...)
 	if err != nil || len(list) <= limit {
-		return list, store.Cursor{}, err
+		return list, floor, err
 	}
 	return list[:limit], store.Cursor{ID: list[limit-1].ID}, nil
+}
+
+// scanFloor is the last job that a page of a filtered list looks at; zero when that is all of them.
+func (s *Store) scanFloor(ctx context.Context, tenant jobs.Tenant, filter store.JobFilter, page store.Page) (store.Cursor, error) {
+	if !filter.Scans() {
+		return store.Cursor{}, nil
+	}
+	w := where(tenant, store.JobFilter{State: filter.State})
+	if !page.After.IsZero() {
+		w.add("j.id < %s", [16]byte(page.After.ID))
+	}
+	sql := fmt.Sprintf(`SELECT j.id FROM jobs j WHERE %s ORDER BY j.id DESC OFFSET %d LIMIT 1`, w, page.Looks()-1)
+	last, err := read(ctx, s, "list jobs", scanID, sql, w.args...)
+	if err != nil || len(last) == 0 {
+		return store.Cursor{}, err
+	}
+	return store.Cursor{ID: last[0]}, nil
 }
 
 // conditions are the conditions of a WHERE on rows j of jobs, with their arguments. There are as

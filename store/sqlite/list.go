@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -15,13 +17,21 @@ func (s *Store) ListJobs(
 	ctx context.Context, tenant jobs.Tenant, filter store.JobFilter, page store.Page,
 ) ([]jobs.Job, store.Cursor, error) {
 	limit := min(max(page.Limit, 1), store.MaxLimit)
+	var floor store.Cursor
 	list, err := read(ctx, s, func(ctx context.Context, q *tx) ([]jobs.Job, error) {
 		from, args := selection(tenant, filter)
 		if !page.After.IsZero() {
 			from, args = from+` AND j.id < ?`, append(args, key(page.After.ID))
 		}
+		var err error
+		if floor, err = q.scanFloor(ctx, tenant, filter, page); err != nil {
+			return nil, fmt.Errorf("list jobs: %w", err)
+		}
+		if !floor.IsZero() {
+			from, args = from+` AND j.id >= ?`, append(args, key(floor.ID))
+		}
 		var list []jobs.Job
-		err := q.each(ctx, func(row scanner) error {
+		err = q.each(ctx, func(row scanner) error {
 			var r record
 			err := r.scan(row)
 			list = append(list, r.Job)
@@ -33,9 +43,26 @@ func (s *Store) ListJobs(
 		return list, nil
 	})
 	if err != nil || len(list) <= limit {
-		return list, store.Cursor{}, err
+		return list, floor, err
 	}
 	return list[:limit], store.Cursor{ID: list[limit-1].ID}, nil
+}
+
+// scanFloor is the last job that a page of a filtered list looks at; zero when that is all of them.
+func (t *tx) scanFloor(ctx context.Context, tenant jobs.Tenant, filter store.JobFilter, page store.Page) (store.Cursor, error) {
+	var floor store.Cursor
+	if !filter.Scans() {
+		return floor, nil
+	}
+	from, args := selection(tenant, store.JobFilter{State: filter.State})
+	if !page.After.IsZero() {
+		from, args = from+` AND j.id < ?`, append(args, key(page.After.ID))
+	}
+	err := t.row(ctx, `SELECT j.id`+from+` ORDER BY j.id DESC LIMIT 1 OFFSET ?`, append(args, page.Looks()-1)...).Scan(intoID{&floor.ID})
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Cursor{}, nil
+	}
+	return floor, err
 }
 
 // selection gives the FROM and WHERE of a tenant's jobs that fit a filter, by the index that serves

@@ -16,6 +16,7 @@ func listTests() []test {
 	return []test{
 		{"EveryFilter", testEveryFilter},
 		{"Fields", testListedFields},
+		{"Scan", testScan},
 		{"Pages", testPages},
 		{"PagesWhileJobsArrive", testPagesWhileJobsArrive},
 	}
@@ -123,6 +124,48 @@ func testListedFields(f *fixture) {
 		want := f.job(listed.ID)
 		want.Result, want.Artifacts, want.Children = nil, nil, jobs.Children{}
 		f.equal("listed job", want, listed)
+	}
+}
+
+// testScan: what is in no index is found by looking at a bounded number of jobs for each page.
+func testScan(f *fixture) {
+	var rare []uuid.UUID
+	for i := range 23 {
+		if i%9 == 4 {
+			rare = append(rare, f.accept(inQueue("rare")))
+		} else {
+			f.accept()
+		}
+	}
+	slices.Reverse(rare)
+	for _, c := range []struct {
+		filter store.JobFilter
+		limit  int
+		scan   int
+		want   []uuid.UUID
+		pages  int
+	}{
+		{store.JobFilter{Queue: "rare"}, 10, 5, rare, 5},
+		{store.JobFilter{Queue: "rare"}, 10, 23, rare, 2}, // the last of them was the last: that only the next page tells
+		{store.JobFilter{Queue: "rare"}, 10, 24, rare, 1},
+		{store.JobFilter{Queue: "rare"}, 1, 0, rare, 3},
+		{store.JobFilter{Kind: "none", State: jobs.Pending}, 10, 10, nil, 3},
+		{store.JobFilter{Kind: "none"}, 10, 0, nil, 1},
+	} {
+		var got []uuid.UUID
+		page, pages := store.Page{Limit: c.limit, Scan: c.scan}, 0
+		for {
+			list, next, err := f.s.ListJobs(f.ctx(), f.tenant, c.filter, page)
+			f.ok(err)
+			got = append(got, ids(list)...)
+			if pages++; next.IsZero() || pages > 23 {
+				break
+			}
+			page.After = next
+		}
+		what := fmt.Sprintf("%+v, %d looked at for a page of %d", c.filter, c.scan, c.limit)
+		f.equal(what, c.want, got)
+		f.equal("pages of "+what, c.pages, pages)
 	}
 }
 
