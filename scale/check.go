@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -29,8 +30,8 @@ func (p Policy) Check() error {
 	c := &checker{}
 	p.checkBounds(c)
 	p.checkDepthAndDrain(c)
-	if p.Due != nil && (p.Due.Keep < 0 || p.Due.Keep > 24*time.Hour) {
-		c.wrong("due.keep", "%v is not between 0 and 24h", p.Due.Keep)
+	if furthest := slices.Max(Horizons()); p.Due != nil && (p.Due.Keep < 0 || p.Due.Keep > furthest) {
+		c.wrong("due.keep", "%v is not between 0 and %v, as far as is looked ahead", p.Due.Keep, furthest)
 	}
 	for i, s := range p.Schedule {
 		c.part(fmt.Sprintf("schedule[%d]", i), s.Check())

@@ -144,11 +144,12 @@ func ceilDiv(amount, size float64) int {
 	return int(n)
 }
 
-// After is what the next decision needs to know of this one, and of whether it was carried out.
-func (h History) After(p Policy, o Observation, d Decision, applied bool) History {
+// After is what the next decision needs to know of this one, and of how many replicas the target was
+// told to have then: d.Current where nothing was written.
+func (h History) After(p Policy, o Observation, d Decision, told int) History {
 	next := History{Asked: h.Asked, Changes: slices.Clone(h.Changes), Throughput: h.Throughput, Season: h.Season}
-	if applied && d.Replicas != d.Current {
-		next.Changes = append(next.Changes, Change{At: d.At, By: d.Replicas - d.Current})
+	if told != d.Current {
+		next.Changes = append(next.Changes, Change{At: d.At, By: told - d.Current})
 	}
 	next.Changes = p.Behavior.Forget(d.At, next.Changes)
 	if d.Bound == RuleBlind || d.Bound == RulePaused || d.Bound == RulePin {

@@ -80,7 +80,7 @@ func TestP8BlindHolds(t *testing.T) {
 	if !strings.Contains(d.Why, o.Blind) {
 		t.Errorf("%q does not say what is wrong", d.Why)
 	}
-	after := scale.History{}.After(scale.Default(), o, d, false)
+	after := scale.History{}.After(scale.Default(), o, d, d.Current)
 	if len(after.Asked) != 0 {
 		t.Errorf("what was not asked for is remembered: %+v", after.Asked)
 	}
@@ -132,6 +132,15 @@ func TestDuePrewarms(t *testing.T) {
 	o.Fleet.StartDelay = 20 * time.Second
 	o.Queues[0].Due = []scale.Due{{In: 20 * time.Second, Jobs: 70}, {In: time.Minute, Jobs: 100}}
 	decided(t, p, o, scale.History{}, 7, scale.RuleDue)
+}
+
+// As far as may be kept, jobs are counted.
+func TestDueKeepsAsFarAsIsSeen(t *testing.T) {
+	t.Parallel()
+	p := scale.Policy{Max: 5, Slots: 10, Due: &scale.LookAhead{Keep: 5 * time.Minute}}
+	o := waiting(0, 1)
+	o.Queues[0].Due = []scale.Due{{In: 5 * time.Minute, Jobs: 1}}
+	decided(t, p, o, scale.History{}, 1, scale.RuleDue)
 }
 
 // window is one minute of so many ends, each of which took a while.
@@ -203,7 +212,7 @@ func TestBrakeOnFutility(t *testing.T) {
 			o.Fleet.Workers[0].Busy = 10
 			o.Queues[0].Windows = []scale.Window{{Span: 20 * time.Second, Succeeded: 20 * perSecond}}
 			last = scale.Decide(p, o, h)
-			h = h.After(p, o, last, false)
+			h = h.After(p, o, last, last.Current)
 		}
 		return last
 	}
@@ -265,6 +274,7 @@ func TestParsePolicy(t *testing.T) {
 		"depth: {jobs-per-replica: 0}":     "depth.jobs-per-replica",
 		"depth: {jobs-per-replica: .nan}":  "depth.jobs-per-replica",
 		"drain: {target: 10ms}":            "drain.target",
+		"due: {keep: 301s}":                "due.keep",
 		"brakes: {failure-ratio: 2}":       "brakes.failure-ratio",
 		"budget: {hours: 5, period: year}": "budget",
 		"schedule: [{start: x, end: '0 0 * * *', floor: 1}]": "schedule[0]",
@@ -290,7 +300,11 @@ func TestP9Replay(t *testing.T) {
 			if diff := cmp.Diff(d, through(t, d)); diff != "" {
 				t.Fatalf("a decision changes when it is written down: %s", diff)
 			}
-			h = h.After(p, o, d, rapid.Bool().Draw(t, "applied"))
+			told := d.Current
+			if rapid.Bool().Draw(t, "applied") {
+				told = d.Replicas
+			}
+			h = h.After(p, o, d, told)
 			o.At = o.At.Add(rapid.SampledFrom([]time.Duration{2 * time.Second, time.Minute, time.Hour}).Draw(t, "later"))
 		}
 	})

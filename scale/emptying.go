@@ -13,8 +13,8 @@ const (
 	CordonAgain = 10 * time.Second
 	// emptyBy is how long empty workers wait for the last of those that are to go with them.
 	emptyBy = 15 * time.Second
-	// forceAfter is how long an operator's pin, or a budget, waits for busy workers to end before
-	// they are told to drain.
+	// forceAfter is how long an operator's pin, a budget or the maximum waits for busy workers to
+	// end before they are told to drain.
 	forceAfter = time.Minute
 )
 
@@ -52,11 +52,14 @@ func GoNow(empty, surplus int, waited time.Duration) bool {
 	return empty > 0 && (empty >= surplus || waited >= emptyBy)
 }
 
-// Forces says whether busy workers are told to drain, after they were waited for: a pin, a budget and
-// the maximum do that, the rules that follow the work never.
-func (d Decision) Forces(waited time.Duration) bool {
-	return (d.Bound == RulePin || d.Bound == RuleBudget || d.Bound == RuleMax) && waited > forceAfter
+// Presses says whether the fleet is to become smaller even if its workers stay busy: a pin, a budget
+// and the maximum want that, the rules that follow the work never.
+func (d Decision) Presses() bool {
+	return d.Replicas < d.Current && (d.Bound == RulePin || d.Bound == RuleBudget || d.Bound == RuleMax)
 }
+
+// Forces says whether busy workers are told to drain, after decisions have pressed for so long.
+func (d Decision) Forces(pressed time.Duration) bool { return d.Presses() && pressed > forceAfter }
 
 // StuckAfter is when a replica without a worker is taken for one that will not have any.
 func StuckAfter(startDelay time.Duration) time.Duration { return max(3*startDelay, time.Minute) }

@@ -37,7 +37,8 @@ type Drain struct {
 }
 
 // LookAhead asks for the slots that jobs need which fall due before a replica made now would be
-// there, and keeps the last replica while any falls due within Keep.
+// there, and keeps the last replica while any falls due within Keep after that.
+// Nothing is seen that is further ahead than the last of Horizons, 5 min; nor may Keep be.
 type LookAhead struct {
 	Keep time.Duration `json:"keep" yaml:"keep"`
 }

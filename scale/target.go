@@ -8,7 +8,8 @@ import (
 // Size is how large a fleet is.
 type Size struct {
 	Replicas int      // as told
-	Members  []Member // what there is of it, but for what is on its way out
+	Members  []Member // what there is of it, but for what is on its way out; who would go first comes first
+	Ordered  bool     // members go in just that order, whatever they do
 	Rival    error    // an ErrRival that names what else scales it; nil when nothing does
 }
 

@@ -242,13 +242,18 @@ func (f Fleet) staying() float64 {
 func (f Fleet) coming() int {
 	n := f.Taking()
 	for _, s := range f.Starting {
-		n += s.Replicas
+		if !f.stuck(s) {
+			n += s.Replicas
+		}
 	}
 	return n
 }
 
+// stuck says whether replicas have been starting for so long that they are not counted on.
+func (f Fleet) stuck(s Starting) bool { return s.For > StuckAfter(f.StartDelay) }
+
 // supply is how many seconds of work the fleet can begin within the horizon, starting replicas from
-// when they will be there.
+// when they will be there, unless they are stuck.
 func (w *work) supply(horizon, service float64) float64 {
 	total := 0.0
 	for _, alike := range w.seen.Fleet.Workers {
@@ -258,7 +263,7 @@ func (w *work) supply(horizon, service float64) float64 {
 	}
 	for _, s := range w.seen.Fleet.Starting {
 		left := max((w.delay - s.For).Seconds(), 0)
-		if left < horizon {
+		if left < horizon && !w.seen.Fleet.stuck(s) {
 			total += float64(s.Replicas) * w.slots * (horizon - left + service)
 		}
 	}

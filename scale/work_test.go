@@ -43,6 +43,26 @@ func TestDrainIsNotMisledByLongJobs(t *testing.T) {
 	}
 }
 
+// Replicas that start are counted on, but not for ever.
+func TestDrainDoesNotCountOnStuckReplicas(t *testing.T) {
+	t.Parallel()
+	o := waiting(500, 2)
+	o.Queues[0].Windows = steadily(1, time.Second, time.Minute)
+	o.Fleet.StartDelay = 30 * time.Second
+	without := drained(t, drainOnly(), o)
+	o.Fleet.Replicas = 7
+	for age, counts := range map[time.Duration]bool{89 * time.Second: true, 91 * time.Second: false} {
+		o.Fleet.Starting = []scale.Starting{{For: age, Replicas: 5}}
+		a := drained(t, drainOnly(), o)
+		if counted := a.Terms["supply_s"] != without.Terms["supply_s"]; counted != counts {
+			t.Errorf("after %v the supply is %v, and without them %v", age, a.Terms["supply_s"], without.Terms["supply_s"])
+		}
+		if !counts && a.Replicas != without.Replicas {
+			t.Errorf("after %v it asks for %d, and for %d without them", age, a.Replicas, without.Replicas)
+		}
+	}
+}
+
 // When jobs take longer than those that ended did, what runs tells.
 func TestDrainSeesThatJobsTakeLonger(t *testing.T) {
 	t.Parallel()

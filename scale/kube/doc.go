@@ -11,21 +11,22 @@
 // run nothing yet go first, then those that are not ready, then those of the lowest
 // controller.kubernetes.io/pod-deletion-cost. So [Target.Shrink] works out who would go, refuses
 // with [ErrUnsafe] where that is anyone but the victims and pods that are not ready and hold
-// nothing, gives the victims a cost below all others and busy members one by their remaining work,
-// waits until the API server shows these marks to watchers, and only then writes the scale. Since
-// a ReplicaSet knows only its own pods, it also refuses while a rollout has pods of two of them.
+// nothing, gives the victims a cost below all others and busy members one by what is left for them
+// to do, waits until the API server shows these marks to watchers, and only then writes the scale.
+// Since a ReplicaSet knows only its own pods, it also refuses while a rollout has pods of two of them.
 // A mark is noted in a second annotation, leat-dev/deletion-cost, and taken back by [Target.Size]
-// once no pod is left to be removed, whoever left it there. A cost set by something else is kept
-// but for the time of a shrink: do not let Karpenter's PodDeletionCostManagement write it as well.
+// once no pod is left to be removed, whoever left it there. A cost that something else set is
+// overwritten or removed by a shrink, and not put back: do not let Karpenter's
+// PodDeletionCostManagement write it as well.
 //
 // What is left of the risk: the order is Kubernetes' best effort, and a pod can stop being ready
 // between the last look and the ReplicaSet's own. A worker that is removed all the same drains.
 //
-// A StatefulSet removes the highest ordinal first and heeds no cost. So a Shrink whose victims are
-// not the highest ordinals is refused too: the promise that no busy worker goes while an idle one
-// exists is worth more than a smaller fleet a little earlier. Members come from Size in the order
-// in which they would go, so that victims can be chosen to fit. Custom resources are taken to heed
-// the cost, as those do that make ReplicaSets.
+// A StatefulSet removes the highest ordinal first and heeds no cost. So its highest ordinals are
+// emptied, busy or not: Size is Ordered, and has the members in the order in which they would go. A
+// Shrink with other victims is refused too: that no worker goes while it has a job is worth more than
+// a smaller fleet a little earlier. Custom resources are taken to heed the cost, as those do that make
+// ReplicaSets.
 //
 // # RBAC
 //

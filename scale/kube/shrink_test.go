@@ -120,6 +120,7 @@ func TestShrinkRefuses(t *testing.T) {
 		{"a victim", []object{newPod("a", 0), newPod("b", 0)}, 1, []string{"a"}, true},
 		{"a busy pod that is not ready goes before it", []object{newPod("a", 0), unready(newPod("b", 0))}, 1, []string{"a"}, false},
 		{"a pod that starts goes before it", []object{newPod("a", 0), newPod("b", 0), pending(newPod("c", 0))}, 2, []string{"a"}, true},
+		{"pods that start go without any victim", []object{newPod("b", 0), pending(newPod("c", 0))}, 1, nil, true},
 		{"a sick one without work too", []object{newPod("a", 0), newPod("b", 0), unready(newPod("c", 0))}, 2, []string{"a"}, true},
 		{"too few victims", []object{newPod("a", 0), newPod("b", 0), newPod("c", 0)}, 1, []string{"a"}, false},
 		{"no victim", []object{newPod("a", 0), newPod("b", 0)}, 1, nil, false},
@@ -222,7 +223,7 @@ func TestStatefulSet(t *testing.T) {
 	}
 	target := newLeader(t, s, kube.Options{Kind: "StatefulSet"})
 	size, err := target.Size(t.Context())
-	if err != nil || size.Members[0].Name != "worker-11" || size.Members[10].Name != "worker-1" {
+	if err != nil || !size.Ordered || size.Members[0].Name != "worker-11" || size.Members[10].Name != "worker-1" {
 		t.Errorf("who would go first does not come first: %v %v", err, size.Members)
 	}
 	if err := target.Shrink(t.Context(), 9, []string{"worker-11", "worker-9"}, nil); !errors.Is(err, kube.ErrUnsafe) {

@@ -112,13 +112,13 @@ func (t *Target) Size(ctx context.Context) (scale.Size, error) {
 		return scale.Size{}, err
 	}
 	t.sweep(ctx, members, s.replicas)
-	size := scale.Size{Replicas: s.replicas}
+	size := scale.Size{Replicas: s.replicas, Ordered: t.ordinals()}
 	if rival := t.Rival(ctx); errors.Is(rival, scale.ErrRival) {
 		size.Rival = rival
 	} else if rival != nil {
 		return scale.Size{}, rival
 	}
-	inOrder := plan{ordinals: t.ordinals()}
+	inOrder := plan{ordinals: size.Ordered}
 	for _, m := range inOrder.order(members) {
 		size.Members = append(size.Members, scale.Member{Name: m.name, Made: m.made})
 	}

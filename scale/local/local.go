@@ -139,19 +139,28 @@ func (f *Fleet) begin(ctx context.Context) error { //nolint:contextcheck // work
 	return nil
 }
 
-// Shrink ends the victims, which drain.
-func (f *Fleet) Shrink(_ context.Context, replicas int, victims []string, _ map[string]time.Duration) error {
+// Shrink ends the victims, and then those that are still beginning. They drain.
+func (f *Fleet) Shrink(_ context.Context, replicas int, victims []string, left map[string]time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.end(replicas, func(name string) bool { return slices.Contains(victims, name) })
+	f.end(replicas, func(name string) bool { _, working := left[name]; return !working })
+	return nil
+}
+
+// end ends such workers until so many are left. It is called with the lock held.
+func (f *Fleet) end(replicas int, such func(name string) bool) {
 	for _, r := range f.alive {
-		if f.wanted > replicas && !r.leaving && slices.Contains(victims, r.Name) {
+		if f.wanted > replicas && !r.leaving && such(r.Name) {
 			r.leaving = true
 			r.stop()
 			f.wanted--
 		}
 	}
-	return nil
 }
+
+// Leading returns nil: nobody else sizes this process.
+func (f *Fleet) Leading() error { return nil }
 
 // Tell logs, as there is nowhere else to look.
 func (f *Fleet) Tell(ctx context.Context, news scale.News) {

@@ -106,6 +106,25 @@ func TestGrowsAndShrinks(t *testing.T) {
 	})
 }
 
+// Where the victims are too few, workers go that are only beginning: those of which no work is known.
+func TestShrinksByThoseThatBegin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{}
+		f := local.New("local", "here", p.start, time.Now, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := run(ctx, f, 4)
+		if err := f.Shrink(ctx, 2, []string{"here-3"}, map[string]time.Duration{"here-1": time.Minute, "here-2": 0}); err != nil {
+			t.Fatal(err)
+		}
+		same(t, p.names(), []string{"here-1", "here-2"})
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What a worker cannot go on without, the program cannot either.
 func TestAWorkersFailureEndsTheFleet(t *testing.T) {
 	t.Parallel()

@@ -49,24 +49,27 @@ type Loop struct {
 	memory  memory
 	known   bool            // memory was read
 	last    int             // replicas as last seen, for when they cannot be seen
-	born    map[string]bool // members whose start was learned from
+	born    map[string]bool // members of whose start nothing more is to be learned; nil before the first look
 	leaving emptying
-	told    string // the bad news that were told last
+	given   map[string]*victim // members that were given up and are still there
+	pressed time.Time          // since when the number presses, see scale.Decision.Presses; zero: it does not
+	told    string             // the bad news that were told last
 }
 
 // New makes a loop. The policy must have passed Check.
 func New(s Store, target Target, opts Options) *Loop {
 	return &Loop{
 		store: s, target: target, opts: opts, meter: opts.Metrics,
-		log:  opts.Logger.With("target", target.Name()),
-		born: make(map[string]bool),
+		log: opts.Logger.With("target", target.Name()),
 	}
 }
 
-// Run decides until ctx ends, and lifts then the cordons of workers that it was about to give up. It
-// may run again after that, and begins with what the store remembers.
+// Run decides until ctx ends, and lifts then the cordons of workers that it was about to give up,
+// unless another leads by then. It may run again after that, and begins with what the store
+// remembers.
 func (l *Loop) Run(ctx context.Context) error {
-	l.known, l.memory, l.leaving = false, memory{}, emptying{}
+	l.known, l.memory, l.born = false, memory{}, nil
+	l.leaving, l.given, l.pressed = emptying{}, make(map[string]*victim), time.Time{}
 	tick := time.NewTicker(l.opts.Every)
 	defer tick.Stop()
 	defer l.giveBack(ctx)
@@ -92,56 +95,72 @@ func (l *Loop) turn(ctx context.Context) {
 		return
 	}
 	d := scale.Decide(l.opts.Policy, v.observation, l.memory.History)
-	outcome, why := l.act(ctx, v, d)
-	l.meter.decided(d, outcome)
-	l.tell(ctx, d, outcome, why)
-	l.memory.History = l.memory.History.After(l.opts.Policy, v.observation, d, outcome == store.ScaleApplied)
-	if err := l.record(ctx, v, d, outcome, why); err != nil && ctx.Err() == nil {
+	r := l.act(ctx, v, d)
+	l.meter.decided(d, r.outcome)
+	l.tell(ctx, d, r)
+	l.memory.History = l.memory.History.After(l.opts.Policy, v.observation, d, r.told)
+	if err := l.record(ctx, v, d, r); err != nil && ctx.Err() == nil {
 		l.log.WarnContext(ctx, "decision could not be recorded", "error", err)
 	}
 }
 
+// result is what became of a decision.
+type result struct {
+	outcome store.Outcome
+	told    int // replicas that the target is told to have now
+	err     error
+}
+
 // act carries a decision out, as far as it can be at once.
-func (l *Loop) act(ctx context.Context, v view, d scale.Decision) (store.Outcome, error) {
+func (l *Loop) act(ctx context.Context, v view, d scale.Decision) result {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Patience)
 	defer cancel()
+	l.settle(ctx, v)
+	l.press(d)
 	switch {
-	case v.sizeErr != nil:
-		return store.ScaleUnchanged, nil // nothing can be written where nothing can be read
+	case v.sizeErr != nil: // nothing can be written where nothing can be read
+		return result{outcome: store.ScaleUnchanged, told: d.Current}
 	case v.size.Rival != nil:
 		l.giveBack(ctx)
-		return written(v.size.Rival)
+		return written(d, d.Current, v.size.Rival)
 	case d.Replicas > d.Current:
 		l.giveBack(ctx)
-		return written(l.target.Grow(ctx, d.Replicas))
+		return written(d, d.Replicas, l.target.Grow(ctx, d.Replicas))
 	case d.Replicas < d.Current:
 		return l.shrink(ctx, v, d)
 	}
 	l.giveBack(ctx)
-	return store.ScaleUnchanged, nil
+	return result{outcome: store.ScaleUnchanged, told: d.Current}
 }
 
-func written(err error) (store.Outcome, error) {
+// written is what became of a write of that number.
+func written(d scale.Decision, replicas int, err error) result {
 	switch {
 	case err == nil:
-		return store.ScaleApplied, nil
+		return result{outcome: store.ScaleApplied, told: replicas}
 	case errors.Is(err, scale.ErrRival):
-		return store.ScaleRefused, err
+		return result{outcome: store.ScaleRefused, told: d.Current, err: err}
 	}
-	return store.ScaleFailed, err
+	return result{outcome: store.ScaleFailed, told: d.Current, err: err}
 }
 
 // tell says what was done to those who look at the target, and logs it.
-func (l *Loop) tell(ctx context.Context, d scale.Decision, outcome store.Outcome, err error) {
-	attrs := []any{"from", d.Current, "to", d.Replicas, "rule", string(d.Bound), "why", d.Why}
-	switch outcome {
+func (l *Loop) tell(ctx context.Context, d scale.Decision, r result) {
+	switch r.outcome {
 	case store.ScaleApplied:
-		l.log.InfoContext(ctx, "scaled", attrs...)
-		l.target.Tell(ctx, scale.News{Reason: "Scaled", Message: fmt.Sprintf("From %d to %d replicas: %s", d.Current, d.Replicas, d.Why)})
+		l.log.InfoContext(ctx, "scaled",
+			"from", d.Current, "to", r.told, "wanted", d.Replicas, "rule", string(d.Bound), "why", d.Why)
+		further := ""
+		if r.told != d.Replicas {
+			further = fmt.Sprintf(", on the way to %d", d.Replicas)
+		}
+		l.target.Tell(ctx, scale.News{
+			Reason: "Scaled", Message: fmt.Sprintf("From %d to %d replicas%s: %s", d.Current, r.told, further, d.Why),
+		})
 	case store.ScaleRefused:
-		l.bad(ctx, "ScalingRefused", err)
+		l.bad(ctx, "ScalingRefused", r.err)
 	case store.ScaleFailed:
-		l.bad(ctx, "ScalingFailed", err)
+		l.bad(ctx, "ScalingFailed", r.err)
 	case store.ScaleUnchanged, store.ScalePending:
 		if d.Bound == scale.RuleBlind {
 			l.bad(ctx, "ScalingHeld", errors.New(d.Why))

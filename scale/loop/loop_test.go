@@ -36,11 +36,18 @@ type world struct {
 	ready     int
 	members   []scale.Member
 	workers   map[string]*store.Worker // by label
+	made      int                      // members that there ever were
 	wanted    int
 	away      error // of the store
 	unseen    error // of the target
 	refuse    error // of the target's writes
 	rival     error
+	blocked   error // why jobs cannot be handed out
+	deposed   error
+	ordered   bool // members go in order
+	drains    bool // busy workers may be given up
+	slow      bool // what was given up stays until the test removes it
+	queue     store.QueueLoad
 	state     store.ScalingState
 	decisions []store.NewDecision
 	news      []scale.News
@@ -58,14 +65,33 @@ func newWorld(t *testing.T, replicas int) *world {
 
 // add makes a replica with an idle worker.
 func (w *world) add() string {
-	name := fmt.Sprintf("pod-%d", len(w.workers)+1)
+	name := w.addStarting()
+	w.register(name)
+	w.workers[name].RegisteredAt = time.Now().Add(-5 * time.Second)
+	return name
+}
+
+// addStarting makes a replica without a worker.
+func (w *world) addStarting() string {
+	w.made++
+	name := fmt.Sprintf("pod-%d", w.made)
 	w.members = append(w.members, scale.Member{Name: name, Made: time.Now().Add(-10 * time.Second)})
-	w.workers[name] = &store.Worker{
-		WorkerStatus: store.WorkerStatus{ID: uuid.New(), Label: name, Slots: 10, Free: 10},
-		RegisteredAt: time.Now().Add(-5 * time.Second),
-	}
 	w.wanted++
 	return name
+}
+
+// register is the start, or the restart, of a replica's worker.
+func (w *world) register(name string) {
+	w.workers[name] = &store.Worker{
+		WorkerStatus: store.WorkerStatus{ID: uuid.New(), Label: name, Slots: 10, Free: 10},
+		RegisteredAt: time.Now(),
+	}
+}
+
+// remove is the end of a replica.
+func (w *world) remove(name string) {
+	w.members = slices.DeleteFunc(w.members, func(m scale.Member) bool { return m.Name == name })
+	delete(w.workers, name)
 }
 
 // beat lets the workers say that they obey.
@@ -86,8 +112,10 @@ func (w *world) set(change func()) {
 func (w *world) Load(context.Context, []time.Duration, []time.Duration) ([]store.QueueLoad, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	load := w.queue
+	load.Name, load.Ready.N = "default", w.ready
 	return []store.QueueLoad{
-		{Name: "default", Ready: store.Count{N: w.ready}},
+		load,
 		{Name: "others", Ready: store.Count{N: 1_000_000}},
 	}, w.away
 }
@@ -145,7 +173,13 @@ func (w *world) Name() string { return "worker" }
 func (w *world) Size(context.Context) (scale.Size, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return scale.Size{Replicas: w.wanted, Members: slices.Clone(w.members), Rival: w.rival}, w.unseen
+	return scale.Size{Replicas: w.wanted, Members: slices.Clone(w.members), Ordered: w.ordered, Rival: w.rival}, w.unseen
+}
+
+func (w *world) Leading() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.deposed
 }
 
 func (w *world) Grow(_ context.Context, replicas int) error {
@@ -165,14 +199,15 @@ func (w *world) Shrink(_ context.Context, replicas int, victims []string, left m
 		return w.refuse
 	}
 	for _, name := range victims {
-		if worker := w.workers[name]; worker != nil && (len(worker.Runs) > 0 || !worker.Cordoned) {
+		if worker := w.workers[name]; worker != nil && (len(worker.Runs) > 0 && !w.drains || !worker.Cordoned) {
 			w.t.Errorf("%s is given up with %d runs, cordoned: %v", name, len(worker.Runs), worker.Cordoned)
 		}
 		if _, ok := left[name]; ok {
 			w.t.Errorf("%s is empty, and is said to have work left", name)
 		}
-		w.members = slices.DeleteFunc(w.members, func(m scale.Member) bool { return m.Name == name })
-		delete(w.workers, name)
+		if !w.slow {
+			w.remove(name)
+		}
 	}
 	w.wanted = replicas
 	w.victims = append(w.victims, victims)
@@ -243,7 +278,11 @@ func begin(t *testing.T, w *world, policy scale.Policy) (stop func()) {
 	t.Helper()
 	opts := loop.DefaultOptions()
 	opts.Policy, opts.Queues = policy, []string{"default"}
-	opts.Deliverable = func(context.Context) error { return nil }
+	opts.Deliverable = func(context.Context) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.blocked
+	}
 	opts.Logger, opts.Metrics = slog.New(slog.DiscardHandler), loop.NewMetrics(prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -537,7 +576,7 @@ func TestMemoryOutlivesTheScaler(t *testing.T) {
 		p := perTen()
 		p.Behavior = scale.DefaultBehavior()
 		stop := begin(t, w, p)
-		w.set(func() { w.ready = 0 })
+		w.set(func() { w.ready = 0; w.remove("pod-5"); w.wanted--; w.add() }) // a start to learn from
 		after(w, 4*time.Second)
 		stop()
 		stop = begin(t, w, p)

@@ -39,22 +39,21 @@ func (l *Loop) remember(state store.ScalingState) error {
 // longestStart is what no replica is believed to take.
 const longestStart = 15 * time.Minute
 
-// learnStarts notes how long replicas took that have a worker now.
-func (l *Loop) learnStarts(at time.Time, members []member) {
-	present := make(map[string]bool, len(members))
+// learnStarts notes how long replicas took that have a worker for the first time. Of those that had
+// one at the first look it is not known whether it was the first.
+func (l *Loop) learnStarts(members []member) {
+	first, born := l.born == nil, make(map[string]bool, len(members))
 	for _, m := range members {
-		if m.worker == nil {
+		known := l.born[m.Name]
+		born[m.Name] = known || m.worker != nil
+		if first || known || m.worker == nil {
 			continue
 		}
-		present[m.Name] = true
-		took := m.worker.RegisteredAt.Sub(m.Made)
-		// An older one may have registered anew, or its start was learned from before a restart.
-		if l.born[m.Name] || took < 0 || took > longestStart || at.Sub(m.worker.RegisteredAt) > longestStart {
-			continue
+		if took := m.worker.RegisteredAt.Sub(m.Made); took >= 0 && took <= longestStart {
+			l.memory.Starts = l.memory.Starts.After(took)
 		}
-		l.memory.Starts = l.memory.Starts.After(took)
 	}
-	l.born = present
+	l.born = born
 }
 
 // seasonLength is how far back a forecast that begins looks.
@@ -122,12 +121,12 @@ type Detail struct {
 }
 
 // record stores a decision and what the next one needs to know.
-func (l *Loop) record(ctx context.Context, v view, d scale.Decision, outcome store.Outcome, actErr error) error {
+func (l *Loop) record(ctx context.Context, v view, d scale.Decision, r result) error {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Patience)
 	defer cancel()
 	detail := Detail{Policy: l.opts.Policy, Observation: v.observation, Decision: d, Leaving: l.leaving.names()}
-	if actErr != nil {
-		detail.Error = actErr.Error()
+	if r.err != nil {
+		detail.Error = r.err.Error()
 	}
 	text, err := json.Marshal(detail)
 	if err != nil {
@@ -137,12 +136,16 @@ func (l *Loop) record(ctx context.Context, v view, d scale.Decision, outcome sto
 	if err != nil {
 		return fmt.Errorf("write down what to remember: %w", err)
 	}
-	same, err := sameness(detail, outcome)
+	same, err := sameness(detail, r.outcome)
 	if err != nil {
 		return err
 	}
+	replicas := d.Replicas
+	if r.outcome == store.ScaleApplied {
+		replicas = r.told
+	}
 	_, err = l.store.RecordDecision(ctx, l.target.Name(), store.NewDecision{
-		At: d.At, Current: d.Current, Replicas: d.Replicas, Bound: string(d.Bound), Outcome: outcome,
+		At: d.At, Current: d.Current, Replicas: replicas, Bound: string(d.Bound), Outcome: r.outcome,
 		Same: same, Detail: text, Memory: left,
 	})
 	return err
@@ -150,12 +153,48 @@ func (l *Loop) record(ctx context.Context, v view, d scale.Decision, outcome sto
 
 // sameness is equal for decisions that differ in nothing but their time.
 func sameness(d Detail, outcome store.Outcome) (string, error) {
-	d.Observation.At, d.Decision.At = time.Time{}, time.Time{}
-	d.Observation.Fleet.Spent = 0
+	d.Observation, d.Decision = timelessly(d.Observation), unexplained(d.Decision)
 	text, err := json.Marshal(d)
 	if err != nil {
 		return "", fmt.Errorf("compare a decision: %w", err)
 	}
 	sum := sha256.Sum256(append(text, outcome...))
 	return hex.EncodeToString(sum[:16]), nil
+}
+
+// timelessly leaves out of an observation what moves with the clock alone: ages, and how much a
+// window covers.
+func timelessly(o scale.Observation) scale.Observation {
+	o.At, o.Fleet.Spent = time.Time{}, 0
+	o.Queues = slices.Clone(o.Queues)
+	for i := range o.Queues {
+		q := &o.Queues[i]
+		q.Age, q.Held = 0, 0
+		q.Windows = slices.Clone(q.Windows)
+		for k := range q.Windows {
+			q.Windows[k].Span = 0
+		}
+	}
+	starting := 0
+	for _, s := range o.Fleet.Starting {
+		starting += s.Replicas
+	}
+	o.Fleet.Starting = []scale.Starting{{Replicas: starting}}
+	return o
+}
+
+// unexplained leaves the reasons out of a decision: they are made of the observation and the clock.
+func unexplained(d scale.Decision) scale.Decision {
+	d.At, d.Why = time.Time{}, ""
+	d.Answers, d.Steps = slices.Clone(d.Answers), slices.Clone(d.Steps)
+	for i := range d.Answers {
+		d.Answers[i].Why, d.Answers[i].Terms = "", nil
+	}
+	for i := range d.Steps {
+		d.Steps[i].Why = ""
+	}
+	if d.Braked != "" {
+		d.Braked = string(scale.RuleBrake)
+	}
+	return d
 }

@@ -70,7 +70,7 @@ func (l *Loop) observe(ctx context.Context) view {
 		}
 	}
 	v.members = match(v.size.Members, workers)
-	l.learnStarts(o.At, v.members)
+	l.learnStarts(v.members)
 	l.fleet(&o.Fleet, o.At, v.members, state)
 	if err := l.learnSeason(ctx, o.At); err != nil {
 		l.log.WarnContext(ctx, "arrivals of the past cannot be read; the forecast stays as it was", "error", err)

@@ -3,8 +3,6 @@ package loop
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,70 +10,66 @@ import (
 	"github.com/leat-dev/leat/store"
 )
 
-// emptying is members that are being emptied, by name.
-type emptying struct {
-	members map[string]*victim
-	since   time.Time
-}
-
-type victim struct {
-	worker   store.Worker
-	cordoned time.Time // when it was last told
-}
-
-func (e *emptying) names() []string {
-	names := make([]string, 0, len(e.members))
-	for name := range e.members {
-		names = append(names, name)
+// press notes since when decisions press.
+func (l *Loop) press(d scale.Decision) {
+	switch {
+	case !d.Presses():
+		l.pressed = time.Time{}
+	case l.pressed.IsZero():
+		l.pressed = d.At
 	}
-	slices.Sort(names)
-	return names
 }
 
 // shrink empties workers, and gives up those that have said that they are empty: that they take
-// nothing more, and hold nothing.
-func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) (store.Outcome, error) {
+// nothing more, and hold nothing. Replicas without a worker need no emptying.
+func (l *Loop) shrink(ctx context.Context, v view, d scale.Decision) result {
+	if v.observation.Blind != "" { // a pin is heard, but nobody knows who is empty
+		l.giveBack(ctx)
+		return result{outcome: store.ScalePending, told: d.Current}
+	}
 	at, surplus := v.observation.At, d.Current-d.Replicas
 	if len(l.leaving.members) == 0 {
 		l.leaving = emptying{members: make(map[string]*victim), since: at}
 	}
-	chosen := l.choose(v.members, surplus, at)
+	chosen := l.choose(v, d)
 	if err := l.cordon(ctx, chosen, at); err != nil {
-		return store.ScaleFailed, err
+		return result{outcome: store.ScaleFailed, told: d.Current, err: err}
 	}
-	waited := at.Sub(l.leaving.since)
-	ready := empty(chosen, d.Forces(waited))
-	if !scale.GoNow(len(ready), surplus, waited) {
-		return store.ScalePending, nil
+	missing := surplus - len(chosen)
+	ready := empty(chosen, d.Forces(at.Sub(l.pressed)), v.size.Ordered)
+	gone := missing + len(ready)
+	if !scale.GoNow(gone, surplus, at.Sub(l.leaving.since)) {
+		return result{outcome: store.ScalePending, told: d.Current}
 	}
-	left := make(map[string]time.Duration, len(v.members))
-	for _, m := range v.members {
-		left[m.Name] = time.Duration(m.busy) * longestRun(v.observation)
+	victims := l.victims(ready, at)
+	r := written(d, d.Current-gone, l.target.Shrink(ctx, d.Current-gone, victims, left(v, victims)))
+	if r.err == nil {
+		l.giveUp(ready, at)
 	}
-	for _, name := range ready {
-		delete(left, name)
-	}
-	if err := l.target.Shrink(ctx, d.Current-len(ready), ready, left); err != nil {
-		return written(err)
-	}
-	l.meter.shrunk(len(ready))
-	for _, name := range ready {
-		delete(l.leaving.members, name) // its cordon ends by itself, should it stay
-	}
-	l.leaving.since = at
-	return store.ScaleApplied, nil
+	return r
 }
 
-// choose picks as many members as there are too many.
-func (l *Loop) choose(members []member, surplus int, at time.Time) []member {
-	stuck := scale.StuckAfter(l.memory.Starts.Delay())
-	candidates := slices.DeleteFunc(slices.Clone(members), func(m member) bool {
-		return m.worker == nil && at.Sub(m.Made) < stuck // it is about to take jobs
-	})
-	slices.SortStableFunc(candidates, func(a, b member) int {
+// choose picks the members that are too many, those first that go first. What is left of the surplus
+// are replicas that do not exist.
+func (l *Loop) choose(v view, d scale.Decision) []member {
+	surplus := d.Current - d.Replicas
+	there := slices.DeleteFunc(slices.Clone(v.members), func(m member) bool { return l.given[m.Name] != nil })
+	if v.size.Ordered {
+		return there[:min(surplus, max(len(there)-d.Replicas, 0))]
+	}
+	var workers, others []member
+	for _, m := range there {
+		if m.worker != nil {
+			workers = append(workers, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	slices.SortStableFunc(workers, func(a, b member) int {
 		return cmp.Or(l.victim(a).Compare(l.victim(b)), cmp.Compare(a.Name, b.Name))
 	})
-	return candidates[:min(surplus, len(candidates))]
+	n := min(surplus, max(len(workers)-d.Replicas, 0))
+	return append(others[:min(surplus-n, len(others))], workers[:n]...)
 }
 
 func (l *Loop) victim(m member) scale.Victim {
@@ -83,78 +77,68 @@ func (l *Loop) victim(m member) scale.Victim {
 	return scale.Victim{Busy: m.busy, Leaving: leaving, Made: m.Made}
 }
 
-// cordon tells the chosen ones to take nothing new, and those that are not chosen any more that
-// they may.
-func (l *Loop) cordon(ctx context.Context, chosen []member, at time.Time) error {
-	wanted := make(map[string]member, len(chosen))
+// empty picks those of the chosen that hold nothing and will take nothing, or all that are forced.
+// Where members go in order, none goes before the one that is ahead of it.
+func empty(chosen []member, forced, ordered bool) []member {
+	var ready []member
 	for _, m := range chosen {
-		wanted[m.Name] = m
-	}
-	for name, v := range l.leaving.members {
-		if m, ok := wanted[name]; !ok || m.worker == nil || m.worker.ID != v.worker.ID {
-			l.uncordon(ctx, name)
-		}
-	}
-	for _, m := range chosen {
-		if m.worker == nil {
-			continue
-		}
-		v := l.leaving.members[m.Name]
-		if v == nil {
-			v = &victim{worker: *m.worker}
-			l.leaving.members[m.Name] = v
-		}
-		if at.Sub(v.cordoned) < scale.CordonAgain {
-			continue
-		}
-		err := l.store.Cordon(ctx, m.worker.ID, scale.CordonFor)
-		if errors.Is(err, store.ErrWorkerGone) {
-			continue // the next look will not find it
-		}
-		if err != nil {
-			return fmt.Errorf("cordon %s: %w", m.Name, err)
-		}
-		v.cordoned = at
-	}
-	return nil
-}
-
-// empty names those of the chosen that hold nothing and will take nothing, or all that are forced.
-func empty(chosen []member, forced bool) []string {
-	var ready []string
-	for _, m := range chosen {
-		if m.worker == nil || m.worker.Cordoned && m.busy == 0 || forced {
-			ready = append(ready, m.Name)
+		switch {
+		case m.worker == nil, m.worker.Cordoned && m.busy == 0, forced:
+			ready = append(ready, m)
+		case ordered:
+			return ready
 		}
 	}
 	return ready
 }
 
-// giveBack lets every worker that was about to be given up take jobs again.
-func (l *Loop) giveBack(ctx context.Context) {
-	if len(l.leaving.members) == 0 {
-		return
+// victims names those that are ready, and those that were given up before and are still there. A
+// replica that is still starting is none: it may have taken a job by now. It goes if it is not ready.
+func (l *Loop) victims(ready []member, at time.Time) []string {
+	stuck := scale.StuckAfter(l.memory.Starts.Delay())
+	var names []string
+	for name := range l.given {
+		names = append(names, name)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.Patience)
-	defer cancel()
-	for name := range l.leaving.members {
-		l.uncordon(ctx, name)
+	for _, m := range ready {
+		if m.worker != nil || at.Sub(m.Made) >= stuck {
+			names = append(names, m.Name)
+		}
 	}
+	slices.Sort(names)
+	return names
 }
 
-func (l *Loop) uncordon(ctx context.Context, name string) {
-	v := l.leaving.members[name]
-	delete(l.leaving.members, name)
-	if err := l.store.Cordon(ctx, v.worker.ID, 0); err != nil && !errors.Is(err, store.ErrWorkerGone) {
-		l.log.WarnContext(ctx, "cordon could not be lifted; it ends by itself", "worker", name, "within", scale.CordonFor, "error", err)
-	}
-}
-
-// longestRun is the time that a job of the slowest queue takes, for comparing how much is left.
-func longestRun(o scale.Observation) time.Duration {
+// left is how much work the workers have that are no victims: as many jobs as they hold, each taken
+// to last as long as those of the slowest queue have been running.
+func left(v view, victims []string) map[string]time.Duration {
 	longest := time.Second
-	for i := range o.Queues {
-		longest = max(longest, o.Queues[i].Held)
+	for i := range v.observation.Queues {
+		longest = max(longest, v.observation.Queues[i].Held)
 	}
-	return longest
+	work := make(map[string]time.Duration, len(v.members))
+	for _, m := range v.members {
+		if m.worker != nil && !slices.Contains(victims, m.Name) {
+			work[m.Name] = time.Duration(m.busy) * longest
+		}
+	}
+	return work
+}
+
+// giveUp moves members from those that are being emptied to those that are on their way out.
+func (l *Loop) giveUp(ready []member, at time.Time) {
+	workers := 0
+	for _, m := range ready {
+		given := l.leaving.members[m.Name]
+		delete(l.leaving.members, m.Name)
+		if m.worker != nil {
+			workers++
+		}
+		if given == nil {
+			given = &victim{}
+		}
+		l.given[m.Name] = given
+	}
+	l.leaving.since = at
+	l.meter.shrunk(workers)
 }

@@ -17,9 +17,13 @@ type Target interface {
 	// Grow sets a greater number of replicas. Errors: scale.ErrNotLeader, scale.ErrRival.
 	Grow(ctx context.Context, replicas int) error
 	// Shrink sets a smaller number. Victims are the members that are to go, all of them empty;
-	// left tells how much work each other member still has, so that it goes last if not all of
-	// the victims do. Errors: scale.ErrNotLeader, scale.ErrRival.
+	// left tells how much work each other worker still has, so that it goes last if not all of
+	// the victims do. Members in neither have no worker yet: they go where the victims are too few.
+	// Errors: scale.ErrNotLeader, scale.ErrRival.
 	Shrink(ctx context.Context, replicas int, victims []string, left map[string]time.Duration) error
+	// Leading returns an error that wraps scale.ErrNotLeader while the target is, or may be,
+	// another process's to size.
+	Leading() error
 	// Tell shows people who look at the target what was done, or why nothing was.
 	Tell(ctx context.Context, news scale.News)
 }

@@ -79,7 +79,7 @@ func Replay(records []Record, p scale.Policy) []Difference {
 				Would: d.Replicas, Bound: d.Bound, Why: d.Why,
 			})
 		}
-		h = h.After(p, o, d, false)
+		h = h.After(p, o, d, d.Current)
 		if i+1 < len(records) {
 			if by := records[i+1].Observation.Fleet.Replicas - o.Fleet.Replicas; by != 0 {
 				h.Changes = append(h.Changes, scale.Change{At: o.At, By: by}) // what was really done

@@ -126,7 +126,7 @@ func recorded(p scale.Policy) []simulate.Record {
 			Fleet: scale.Fleet{Replicas: 2, StartDelay: 20 * time.Second, Workers: []scale.Workers{{Count: 2, Slots: 10, Busy: 10}}},
 		}
 		d := scale.Decide(p, o, h)
-		h = h.After(p, o, d, false)
+		h = h.After(p, o, d, d.Current)
 		list = append(list, simulate.Record{Policy: p, Observation: o, Decision: d})
 	}
 	return list

@@ -49,8 +49,11 @@ type leat struct {
 func (s *leat) act(w *world) time.Duration {
 	o := s.observe(w)
 	d := scale.Decide(s.policy, o, s.history)
-	applied := s.apply(w, d)
-	s.history = s.history.After(s.policy, o, d, applied)
+	told := d.Current
+	if s.apply(w, d) {
+		told = d.Replicas
+	}
+	s.history = s.history.After(s.policy, o, d, told)
 	return s.every
 }
 
