@@ -410,7 +410,6 @@ func (f *fleetView) refresh(ctx context.Context, s RelayStore, now time.Time) er
 	return nil
 }
 
-
 // costView is how long runs take, by kind. It decides between tenants alone.
 type costView struct {
 	read  time.Time
