@@ -226,3 +226,37 @@ func TestDeclaredKindsAreChosenFirst(t *testing.T) {
 		}
 	}
 }
+
+// What the entries of an archive cannot be given to is refused with the archive, by the field's name.
+func TestParametersOfEntriesAreChecked(t *testing.T) {
+	t.Parallel()
+	specs, err := app.Specs(config.Options{Commands: map[string]declare.Command{
+		"copy": {Name: "copy", Argv: []string{"/bin/cp", "{input}", "{output}/copy"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, _ := specs.Get("archive")
+	for raw, field := range map[string]string{
+		`{"kind":"tabel"}`: "kind",
+		`{"kind":"table","params":{"delimiter":"ab"}}`:          "params.delimiter",
+		`{"kind":"table","params":{"delimitor":";"}}`:           "params",
+		`{"kind":"inspect","params":{"a":1}}`:                   "params",
+		`{"kind":"archive","params":{"max_entries":-1}}`:        "params.max_entries",
+		`{"kind":"copy","params":{"a":"b"}}`:                    "params",
+		`{"kind":"image","params":{"variants":[{"name":"a"}]}}`: "params.variants[0].size",
+	} {
+		_, _, err := archive.Canonical([]byte(raw))
+		if wrong, ok := errors.AsType[*jobs.ParamError](err); !ok || wrong.Field != field {
+			t.Errorf("%s: %v, want the field %q named", raw, err, field)
+		}
+	}
+	for _, raw := range []string{
+		``, `{"kind":"table"}`, `{"kind":"table","params":{"delimiter":";"}}`, `{"kind":"copy"}`,
+		`{"kind":"archive","params":{"kind":"table","params":{"header":"yes"}}}`,
+	} {
+		if _, _, err := archive.Canonical([]byte(raw)); err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -96,7 +97,8 @@ func (r *Resources) Instance() string {
 // the configuration changes in them. Its errors are *ExitError.
 func Specs(opts config.Options) (*jobs.Specs, error) { return SpecsWith()(opts) }
 
-// SpecsWith gives the same with a program's own kinds, which Auto prefers to those that Leat brings.
+// SpecsWith gives the same with a program's own kinds. Of kinds that name a type alike, Auto prefers the
+// program's own to those that are declared, and both to those that Leat brings.
 func SpecsWith(own ...jobs.Kind) func(config.Options) (*jobs.Specs, error) {
 	return func(opts config.Options) (*jobs.Specs, error) { return specs(opts, own) }
 }
@@ -106,11 +108,10 @@ func specs(opts config.Options, own []jobs.Kind) (*jobs.Specs, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []jobs.Spec
+	var list []jobs.Spec // in the order in which Auto prefers them
 	for _, kind := range own {
 		list = append(list, kind.Spec)
 	}
-	list = append(list, brought.All()...)
 	for _, name := range slices.Sorted(maps.Keys(opts.Commands)) {
 		declared, err := opts.Commands[name].Spec()
 		if err != nil {
@@ -118,11 +119,40 @@ func specs(opts config.Options, own []jobs.Kind) (*jobs.Specs, error) {
 		}
 		list = append(list, declared)
 	}
+	list = append(list, brought.All()...)
 	all, err := jobs.NewSpecs(spec.Inspect().Name, list...)
 	if err != nil {
 		return nil, &ExitError{Code: 2, Err: fmt.Errorf("options: commands: %w", err)}
 	}
-	return configure(all, opts.Kinds)
+	checked, err := all.With(func(s *jobs.Spec) {
+		if s.Name == spec.Archive().Name {
+			s.Check = checkEntries(all)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return configure(checked, opts.Kinds)
+}
+
+// checkEntries refuses what an archive's entries cannot be given to: a kind that is not there, or
+// parameters that it does not take. It looks no deeper, into archives in the archive.
+func checkEntries(all *jobs.Specs) func(params any) error {
+	return func(params any) error {
+		archive, ok := params.(*spec.ArchiveParams)
+		if !ok || archive.Kind == jobs.Auto {
+			return nil
+		}
+		kind, ok := all.Get(archive.Kind)
+		if !ok {
+			return &jobs.ParamError{Field: "kind", Reason: fmt.Sprintf("there is no kind %q", archive.Kind)}
+		}
+		_, _, err := kind.Canonical(archive.Params)
+		if wrong, ok := errors.AsType[*jobs.ParamError](err); ok {
+			return &jobs.ParamError{Field: strings.TrimSuffix("params."+wrong.Field, "."), Reason: wrong.Reason}
+		}
+		return err
+	}
 }
 
 // configure changes specs. Its errors are *ExitError.

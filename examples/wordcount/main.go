@@ -4,6 +4,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -36,7 +37,10 @@ func count(ctx context.Context, run *jobs.Run) (any, error) {
 		n++
 		run.Progress(float64(read) / float64(run.File.Size))
 	}
-	if err := scanner.Err(); err != nil {
+	switch err := scanner.Err(); {
+	case errors.Is(err, bufio.ErrTooLong): // and would be the next time
+		return nil, jobs.Fail("word_too_long", "word %d has more than %d bytes", n+1, bufio.MaxScanTokenSize)
+	case err != nil:
 		return nil, fmt.Errorf("read the text: %w", err)
 	}
 	return map[string]int{"words": n}, context.Cause(ctx)

@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -93,6 +94,18 @@ func packed(t testing.TB, content []byte, open func(io.Writer) (io.WriteCloser, 
 func gzipped(t testing.TB, content []byte) []byte {
 	t.Helper()
 	return packed(t, content, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
+}
+
+// pzstdOf makes a file as pzstd does: before each frame there is one to skip, which has its size.
+func pzstdOf(t testing.TB, parts ...string) []byte {
+	t.Helper()
+	var all []byte
+	for _, part := range parts {
+		frame := zstdOf(t, []byte(part))
+		all = append(all, "\x50\x2a\x4d\x18\x04\x00\x00\x00"...)
+		all = append(binary.LittleEndian.AppendUint32(all, uint32(len(frame))), frame...)
+	}
+	return all
 }
 
 func zstdOf(t testing.TB, content []byte) []byte {
@@ -238,6 +251,7 @@ func TestFormats(t *testing.T) {
 		{"bzip2", "a.bz2", []byte(bzip2Hello), "a=hello\n"},
 		{"xz", "a.xz", xzOf(t, []byte("hello"), 64<<20), "a=hello"},
 		{"zstd", "a.zst", zstdOf(t, []byte("hello")), "a=hello"},
+		{"zstd", "pzstd.zst", pzstdOf(t, "hel", "lo"), "pzstd=hello"},
 	} {
 		made := unpack(t, c.name, c.content, "")
 		if got := outcome(t, made); len(got) != 1 || got[0] != c.want {

@@ -13,3 +13,6 @@ func CleanPath(name string) (string, Reason) { return cleanPath(name) }
 
 // Names gives the function that names the files of one archive.
 func Names() func(clean string) string { return names{}.of }
+
+// Window is for the test of its limit alone, since what it allows is allocated.
+func Window(declared, size uint64) (int, error) { return window(declared, size) }

@@ -58,18 +58,19 @@ func unpackers() []unpacker {
 		{"bzip2", "tar.bz2", "BZh", []string{".bz2"}, openBzip2},
 		{"xz", "tar.xz", "\xfd7zXZ\x00", []string{".xz"}, openXZ},
 		{"zstd", "tar.zst", "\x28\xb5\x2f\xfd", []string{".zst", ".zstd"}, openZstd},
+		{"zstd", "tar.zst", "\x50\x2a\x4d\x18", []string{".zst", ".zstd"}, openZstd}, // a skippable frame, as pzstd begins with
 	}
 }
 
 func openBzip2(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(bzip2.NewReader(r)), nil }
 
 func openXZ(r io.Reader) (io.ReadCloser, error) {
-	unpacked, err := xz.NewReader(r, MaxWindow)
+	unpacked, err := xz.NewReader(r, MaxXZWindow)
 	return io.NopCloser(unpacked), err
 }
 
 func openZstd(r io.Reader) (io.ReadCloser, error) {
-	unpacked, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(MaxWindow))
+	unpacked, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(MaxZstdWindow))
 	if err != nil {
 		return nil, err
 	}

@@ -276,11 +276,15 @@ func TestCut(t *testing.T) {
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string][]byte{
-		"zstd": []byte("\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00"), "xz": xzOf(t, []byte("hello"), 128<<20),
+		"zstd": []byte("\x28\xb5\x2f\xfd\x00\x89\x01\x00\x00"), "xz": xzOf(t, []byte("hello"), 128<<20),
 	} {
 		if made := unpack(t, name, content, ""); made.Code() != jobs.CodeLimitMemory {
 			t.Errorf("%s: %v", name, made.Err)
 		}
+	}
+	// The window of zstd --ultra -22, in a file that ends before it is allocated.
+	if made := unpack(t, "zstd", []byte("\x28\xb5\x2f\xfd\x00\x88"), ""); made.Code() != jobs.CodeMalformed {
+		t.Errorf("zstd, 128 MiB: %v", made.Err)
 	}
 }
 

@@ -22,9 +22,11 @@ const (
 	// FreeBytes is what even the smallest archive may unpack to, in bytes: text of few different
 	// lines shrinks to less than a hundredth.
 	FreeBytes = 64 << 20
-	// MaxWindow bounds what a decompressor may keep of its output, in bytes: enough for xz -9 and
-	// 7z -mx=9.
-	MaxWindow = 64 << 20
+	// MaxXZWindow, MaxZstdWindow and Max7zWindow bound what a decompressor may keep of its output, in
+	// bytes: enough for xz -9, for zstd --ultra -22 and --long=27, and for 7z -mx=9.
+	MaxXZWindow   = 64 << 20
+	MaxZstdWindow = 128 << 20
+	Max7zWindow   = 256 << 20
 	// MaxPath bounds an entry's path, in bytes.
 	MaxPath = 4096
 	// MaxHeader bounds a 7z archive's directory, in bytes, unpacked. It is read as a whole.

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"runtime"
 
 	"github.com/leat-dev/leat/jobs"
 )
 
 // sevenStart is the length of the record that a 7z archive begins with, in bytes.
 const sevenStart = 32
+
+// largeWindow is how much of a folder is kept that is worth being collected at once, in bytes.
+const largeWindow = 64 << 20
 
 // sevenZip is a 7z archive whose directory has been read.
 type sevenZip struct {
@@ -166,7 +170,10 @@ func (w *sevenWalk) close() error {
 		return nil
 	}
 	open := w.open
-	w.open = nil
+	w.open, w.bounded.r = nil, nil
+	if w.archive.streams.folders[w.folder].size() > largeWindow {
+		defer runtime.GC() // so that the next folder's window takes the place of this one's
+	}
 	return open.Close()
 }
 

@@ -205,7 +205,7 @@ func openLZMA2(r io.Reader, properties []byte, size uint64) (io.ReadCloser, erro
 // window is how much of a content a decompressor has to keep.
 func window(declared, size uint64) (int, error) {
 	window := min(declared, size)
-	if window > MaxWindow {
+	if window > Max7zWindow {
 		return 0, errWindow
 	}
 	return max(int(window), lzma.MinDictCap), nil

@@ -93,7 +93,7 @@ func Test7zLies(t *testing.T) {
 	if got := outcome(t, unpack(t, "good", sevenOf([]byte("hello"), []byte("\x01\x04"+copied+files+"\x00")), "")); len(got) != 1 || got[0] != "a=hello" {
 		t.Fatalf("the sound archive: %q", got)
 	}
-	big := "\xf0\x00\x00\x00\x10" // 256 MiB
+	big := "\xf0\x01\x00\x00\x10" // a byte more than 256 MiB
 	unlimited := archive.NewLimited(1<<60, 1<<60, 1<<60)
 	for name, c := range map[string]struct {
 		directory string
@@ -122,6 +122,20 @@ func Test7zLies(t *testing.T) {
 		made := jobtest.Run(t, spec.Archive(), unlimited, name, sevenOf([]byte("hello"), []byte(c.directory)), "")
 		if made.Code() != c.want {
 			t.Errorf("%s: %v", name, made.Err)
+		}
+	}
+}
+
+// The dictionary of the highest levels of 7-Zip is kept, or as much of it as there is content.
+func Test7zWindow(t *testing.T) {
+	t.Parallel()
+	const most = 256 << 20 // of -mx=8 and -mx=9
+	for _, c := range []struct {
+		declared, size uint64
+		want           int
+	}{{most, 1 << 40, most}, {1 << 32, most, most}, {most + 1, most + 1, 0}, {1 << 32, 1 << 20, 1 << 20}} {
+		if got, err := archive.Window(c.declared, c.size); got != c.want || (err == nil) != (c.want > 0) {
+			t.Errorf("%d declared for %d bytes: %d, %v; want %d", c.declared, c.size, got, err, c.want)
 		}
 	}
 }

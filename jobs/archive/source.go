@@ -68,7 +68,7 @@ func (s *source) judge(err error) error {
 		return err
 	}
 	if isWindow(err) {
-		return jobs.Fail(jobs.CodeLimitMemory, "the archive needs a window of more than %d bytes: %v", MaxWindow, err)
+		return jobs.Fail(jobs.CodeLimitMemory, "to unpack the archive takes more memory than is allowed: %v", err)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return jobs.Fail(jobs.CodeMalformed, "the archive is cut short")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -13,6 +14,9 @@ import (
 	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/jobs/charset"
 )
+
+// xhtmlNamespace stands at the start of a page that is written as XHTML, whatever it is sent as.
+const xhtmlNamespace = "http://www.w3.org/1999/xhtml"
 
 // readHTML gives the text that a reader sees, roughly as a browser would copy it. It looks at one
 // tag or stretch of text at a time, and builds no tree.
@@ -31,7 +35,7 @@ func (h *handler) readHTML(src *source, out *output, head []byte) (*Result, erro
 		return nil, err
 	}
 	text := newTextWriter(out, h.limits.text)
-	page := &htmlReader{to: text}
+	page := &htmlReader{to: text, xml: bytes.Contains(head, []byte(xhtmlNamespace))}
 	tokens := html.NewTokenizer(decoded)
 	tokens.SetMaxBuf(h.limits.token)
 	if err := page.read(tokens); err != nil {
@@ -46,17 +50,24 @@ func declared(head []byte) string {
 	if name := charset.Marked(head); name != "" {
 		return name
 	}
-	head = head[:min(len(head), 1024)] // as far as browsers look
-	if !bytes.Contains(bytes.ToLower(head), []byte("charset")) {
+	// Where nothing is declared, DetermineEncoding guesses, by what is above ASCII. Only a name that it gives
+	// whatever that is was declared.
+	const above = "é "
+	plain := bytes.Clone(head[:min(len(head), 1024-len(above))]) // about as far as browsers look
+	for i := range plain {
+		plain[i] = min(plain[i], utf8.RuneSelf-1)
+	}
+	_, name, _ := htmlcharset.DetermineEncoding(plain, "")
+	if _, other, _ := htmlcharset.DetermineEncoding(append([]byte(above), plain...), ""); other != name {
 		return ""
 	}
-	_, name, _ := htmlcharset.DetermineEncoding(head, "")
 	return name
 }
 
 // htmlReader turns tokens into text.
 type htmlReader struct {
 	to      *textWriter
+	xml     bool // it is XHTML
 	title   string
 	titled  bool      // the first title element was there
 	inTitle bool      // a title element is open
@@ -88,12 +99,9 @@ func (h *htmlReader) read(tokens *html.Tokenizer) error {
 		case html.StartTagToken:
 			name, _ := tokens.TagName()
 			err = h.start(atom.Lookup(name))
-		case html.SelfClosingTagToken: // which means nothing in HTML, but closes in XHTML
+		case html.SelfClosingTagToken:
 			name, _ := tokens.TagName()
-			element := atom.Lookup(name)
-			if err = h.start(element); err == nil {
-				h.end(element)
-			}
+			err = h.selfClosing(tokens, atom.Lookup(name))
 		case html.EndTagToken:
 			name, _ := tokens.TagName()
 			h.end(atom.Lookup(name))
@@ -103,6 +111,20 @@ func (h *htmlReader) read(tokens *html.Tokenizer) error {
 			return err
 		}
 	}
+}
+
+// selfClosing takes a tag such as <br/>. In XHTML and in drawings it closes the element, whose content the
+// tokenizer must then not look for; in HTML it is a start tag like any other.
+func (h *htmlReader) selfClosing(tokens *html.Tokenizer, element atom.Atom) error {
+	if !h.xml && element != atom.Svg && h.skipped != atom.Svg {
+		return h.start(element)
+	}
+	tokens.NextIsNotRawText()
+	if err := h.start(element); err != nil {
+		return err
+	}
+	h.end(element)
+	return nil
 }
 
 // start opens an element.

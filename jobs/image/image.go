@@ -12,8 +12,6 @@ package image
 import (
 	"context"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/leat-dev/leat/jobs"
 	"github.com/leat-dev/leat/jobs/imageinfo"
 	"github.com/leat-dev/leat/jobs/input"
@@ -52,12 +50,11 @@ type Variant struct {
 func New() jobs.Handler { return newHandler(MaxPixels, MaxMemory) }
 
 func newHandler(maxPixels, maxMemory int64) *handler {
-	return &handler{maxPixels: maxPixels, maxMemory: maxMemory, memory: semaphore.NewWeighted(2 * maxMemory)}
+	return &handler{maxPixels: maxPixels, maxMemory: maxMemory}
 }
 
 type handler struct {
 	maxPixels, maxMemory int64
-	memory               *semaphore.Weighted // that runs may take together, in bytes
 }
 
 // Handle answers with a *Result.
@@ -72,14 +69,9 @@ func (h *handler) Handle(ctx context.Context, run *jobs.Run) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	need, err := h.admit(f, variants)
-	if err != nil {
+	if err := h.admit(f, variants); err != nil {
 		return nil, err
 	}
-	if err := h.memory.Acquire(ctx, need); err != nil {
-		return nil, context.Cause(ctx)
-	}
-	defer h.memory.Release(need)
 	shot, err := f.decode(run.Progress)
 	if err != nil {
 		return nil, err
@@ -121,7 +113,7 @@ func open(src *input.Source, name string) (*file, error) {
 		return nil, err
 	case info == nil:
 		return nil, jobs.Fail(jobs.CodeMalformed, "the image has no header that says its size")
-	case info.Truncated && info.Format != "tiff": // the count of pages is the only thing it says there
+	case info.Truncated && !judgedByDecoder(info.Format):
 		return nil, jobs.Fail(jobs.CodeMalformed, "the file ends or breaks off before the image does")
 	}
 	f := &file{Info: info, src: src}
@@ -129,4 +121,11 @@ func open(src *input.Source, name string) (*file, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// judgedByDecoder tells of which formats a file that is cut short may still have all of its first
+// picture: the decoder reads that alone, and fails when it is cut. GIFs without a trailer are common, and
+// so are WebPs with something behind them.
+func judgedByDecoder(format string) bool {
+	return format == "gif" || format == "tiff" || format == "webp"
 }

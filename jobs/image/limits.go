@@ -14,24 +14,23 @@ const (
 	MaxMemory = 768 << 20
 )
 
-// admit refuses an image for what its headers say, before anything is allocated for its pixels. It
-// gives the bytes that work on it will take.
-func (h *handler) admit(f *file, variants []spec.ImageVariant) (int64, error) {
+// admit refuses an image for what its headers say, before anything is allocated for its pixels.
+func (h *handler) admit(f *file, variants []spec.ImageVariant) error {
 	// Formats can say up to 2³² for each side.
 	if f.Width > h.maxPixels || f.Height > h.maxPixels || f.Width*f.Height > h.maxPixels {
-		return 0, jobs.Fail(jobs.CodeLimitMemory, "the image has %d × %d pixels, and %d are the most that is decoded",
+		return jobs.Fail(jobs.CodeLimitMemory, "the image has %d × %d pixels, and %d are the most that is decoded",
 			f.Width, f.Height, h.maxPixels)
 	}
 	var err error
 	if f.config, err = f.readConfig(); err != nil {
-		return 0, err
+		return err
 	}
 	need := f.Width*f.Height*f.perPixel() + f.kept() + largest(f, variants)
 	if need > h.maxMemory {
-		return 0, jobs.Fail(jobs.CodeLimitMemory, "to decode %d × %d pixels of this format takes %d MiB, and %d are the most that is given",
+		return jobs.Fail(jobs.CodeLimitMemory, "to decode %d × %d pixels of this format takes %d MiB, and %d are the most that is given",
 			f.Width, f.Height, need>>20, h.maxMemory>>20)
 	}
-	return need, nil
+	return nil
 }
 
 // perPixel is the most that the decoders keep of a pixel at once, in bytes.

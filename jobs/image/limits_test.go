@@ -143,10 +143,21 @@ func TestAnimations(t *testing.T) {
 	}
 }
 
-// A file that is cut, anywhere, is an answer, and never half a picture.
+// A file that is cut, anywhere, is an answer, and never half a picture. What is cut behind its first
+// picture has all that is shown.
 func TestTruncated(t *testing.T) {
 	t.Parallel()
 	for name, content := range samples(t) {
+		first := len(content)
+		switch name {
+		case "a.gif": // up to where the second picture's control block begins
+			first = bytes.Index(content, []byte("\x21\xf9")) + 2
+			first += bytes.Index(content[first:], []byte("\x21\xf9"))
+		case "anim.webp":
+			first = bytes.LastIndex(content, []byte("ANMF"))
+		case "a.tiff": // only the size on paper is cut off
+			first -= 16
+		}
 		if m := run(t, name, content, ""); m.Err != nil {
 			t.Errorf("%s: %v", name, m.Err)
 		}
@@ -156,11 +167,31 @@ func TestTruncated(t *testing.T) {
 			}
 			switch code := run(t, name, content[:n], "").Code(); {
 			case code == jobs.CodeMalformed:
-			case code == "" && name == "a.tiff" && n >= len(content)-16: // only the size on paper is cut off
+			case code == "" && n >= first:
 			case code == jobs.CodeUnsupported && n < 200: // too little to tell what it is
 			default:
 				t.Errorf("%s, %d of %d bytes: %q", name, n, len(content), code)
 			}
+		}
+	}
+}
+
+// What stands behind an image, and what may be missing there, is no part of its picture.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	animation := gifOf(t, 3)
+	still := webpOf(t, gradient(31, 17))
+	for name, content := range map[string][]byte{
+		"cut.gif":         animation[:len(animation)-20],
+		"no-trailer.gif":  animation[:len(animation)-1],
+		"junk.webp":       append(bytes.Clone(still), "\x00\x00\x00"...),
+		"more-junk.webp":  append(bytes.Clone(still), "<!-- a comment of some server -->"...),
+		"more-junk.gif":   append(bytes.Clone(animation), "junk"...),
+		"junk-behind.png": append(pngOf(t, gradient(31, 17)), "junk"...),
+		"junk-behind.jpg": append(jpegOf(t, gradient(31, 17)), "junk"...),
+	} {
+		if m := run(t, name, content, ""); m.Err != nil || len(m.Artifacts) != 2 {
+			t.Errorf("%s: %v", name, m.Err)
 		}
 	}
 }

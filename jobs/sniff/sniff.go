@@ -18,6 +18,8 @@ const Limit = 4096
 // Unknown is the type of content that nothing is known of.
 const Unknown = "application/octet-stream"
 
+const jsonLines = "application/x-ndjson"
+
 // Type gives the media type, without parameters, of the file that starts with head: its first
 // Limit bytes, or all of a shorter one. An empty file is text/plain.
 //
@@ -57,7 +59,7 @@ func byName(name string) string {
 	case ".tsv", ".tab":
 		return "text/tab-separated-values"
 	case ".jsonl", ".ndjson":
-		return "application/x-ndjson"
+		return jsonLines
 	case ".md", ".markdown":
 		return "text/markdown"
 	}
@@ -66,19 +68,26 @@ func byName(name string) string {
 
 // Routes lists the media types by which the work on a file is chosen, the best first: that of its
 // content, and where this says little, what the name promises. Content that nothing is known of may be
-// damaged text. What is packed by gzip has a type of its own, such as text/csv+gzip.
+// damaged text. JSON lines of which the start shows no second record look like one JSON document. What
+// is packed by gzip has a type of its own, such as text/csv+gzip.
 func Routes(mediaType, name string) []string {
-	switch mediaType {
-	case Unknown:
-		if named := byName(name); named != "" {
-			return []string{mediaType, named}
-		}
-	case "application/gzip":
+	named := byName(name)
+	switch {
+	case mediaType == Unknown && named != "":
+		return []string{mediaType, named}
+	case isJSON(mediaType) && named == jsonLines:
+		return []string{named, mediaType}
+	case mediaType == "application/gzip":
 		if inner, ok := strings.CutSuffix(strings.ToLower(name), ".gz"); ok && byName(inner) != "" {
 			return []string{byName(inner) + "+gzip", mediaType}
 		}
 	}
 	return []string{mediaType}
+}
+
+// isJSON tells whether content of a media type is one JSON document.
+func isJSON(mediaType string) bool {
+	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
 // IsText reports whether a media type's content is text, as far as it can be told from the type:

@@ -155,6 +155,10 @@ func TestRoutes(t *testing.T) {
 		{sniff.Unknown, "a.bin", sniff.Unknown},
 		{"application/gzip", "a.CSV.gz", "text/csv+gzip application/gzip"},
 		{"application/gzip", "a.ndjson.gz", "application/x-ndjson+gzip application/gzip"},
+		{"application/json", "a.JSONL", "application/x-ndjson application/json"}, // one record, or a long first one
+		{"application/geo+json", "a.ndjson", "application/x-ndjson application/geo+json"},
+		{"application/json", "a.json", "application/json"},
+		{"application/json", "a.csv", "application/json"},
 		{"application/gzip", "a.tar.gz", "application/gzip"},
 		{"application/gzip", "a.csv", "application/gzip"},
 	} {

@@ -14,6 +14,9 @@ type Dialect struct {
 	CR        bool // lines end with CR alone, as on old Macs; otherwise with LF or CRLF
 	Header    bool
 	Skip      int // lines before the table
+	// ShortHeader says that the first row lacks the last cell, which is empty in the rows below: they
+	// end with a delimiter, and it does not.
+	ShortHeader bool
 }
 
 // MarshalJSON writes the characters as text.

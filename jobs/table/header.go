@@ -24,11 +24,15 @@ func sniffHeader(sample []byte, d Dialect, columns int) bool {
 	if r.skipLines(d.Skip) != nil {
 		return false
 	}
-	first := nextFitting(r, columns)
+	cells := columns
+	if d.ShortHeader {
+		cells--
+	}
+	first := nextFitting(r, cells)
 	if first == nil {
 		return false
 	}
-	names := make([]string, columns)
+	names := make([]string, cells)
 	for i, c := range first.cells {
 		names[i] = string(bytes.TrimSpace(c.text))
 	}
@@ -42,11 +46,36 @@ func sniffHeader(sample []byte, d Dialect, columns int) bool {
 		for i, c := range row.cells {
 			if text := bytes.TrimSpace(c.text); len(text) > 0 {
 				below[i] = below[i].with(classify(text, c.form))
-				again = again || string(text) == names[i]
+				again = again || i < cells && string(text) == names[i]
 			}
 		}
 	}
 	return looksLikeHeader(names, below, again)
+}
+
+// lacksLastCell tells whether the first row has all cells but the last, which is empty in all rows below.
+func lacksLastCell(sample []byte, d Dialect, columns int) bool {
+	r := newSampleReader(sample, d)
+	if r.skipLines(d.Skip) != nil {
+		return false
+	}
+	first, err := r.next()
+	for err == nil && first.blank() {
+		first, err = r.next()
+	}
+	if err != nil || first.fault != "" || len(first.cells) != columns-1 {
+		return false
+	}
+	for range headerRows {
+		row := nextFitting(r, columns)
+		if row == nil {
+			break
+		}
+		if len(bytes.TrimSpace(row.cells[columns-1].text)) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // nextFitting gives the next row that fits, or nil.

@@ -22,11 +22,11 @@ func (f *file) each(r rows, visit func(*record) error, bad func(line int64, reas
 		switch reason := f.reason(row); {
 		case row.blank() && (f.json || f.columns != 1 || !headed):
 			blank()
-		case reason != "":
-			bad(row.line, reason)
-		case !headed:
+		case !headed && (reason == "" || f.dialect.ShortHeader):
 			headed = true
 			header(row)
+		case reason != "":
+			bad(row.line, reason)
 		default:
 			if err := visit(row); err != nil {
 				return err

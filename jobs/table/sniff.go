@@ -12,8 +12,8 @@ import (
 // sampleSize is how much of a table is looked at to find its dialect, in bytes of UTF-8.
 const sampleSize = 256 << 10
 
-// maxSniffedSkip bounds how many lines before a table are taken for no part of it. More are rows that
-// do not fit.
+// maxSniffedSkip bounds how many lines before a table are taken for no part of it. They are blank, or
+// split into one cell. More of them, and any others, are rows that do not fit.
 const maxSniffedSkip = 50
 
 // delimiters lists the characters that may stand between cells, the likeliest first.
@@ -44,9 +44,10 @@ func sniffDialect(sample []byte, whole bool, params spec.TableParams) (Dialect, 
 	switch {
 	case params.Skip != nil:
 		d.Skip = *params.Skip
-	case best.first > 0 && best.first <= maxSniffedSkip:
-		d.Skip = int(best.first - 1)
+	case best.start > 0 && best.start <= maxSniffedSkip+1:
+		d.Skip = int(best.start - 1)
 	}
+	d.ShortHeader = lacksLastCell(sample, d, best.columns)
 	d.Header = params.Header == "yes" || params.Header != "no" && sniffHeader(sample, d, best.columns)
 	return d, best.columns
 }
@@ -74,12 +75,13 @@ type attempt struct {
 	all     int   // rows, but for blank lines
 	quoted  int   // rows that have no fault, with a cell between quotes
 	over    int   // rows with too many cells for any table
-	first   int64 // line of the first good row
+	start   int64 // line of the first row that may be of the table, be it good or not
 }
 
 func try(sample []byte, d Dialect, skip *int) attempt {
 	a := attempt{dialect: d}
 	counts, firsts := map[int]int{}, map[int]int64{}
+	split := int64(0) // line of the first row that is more than one cell
 	r := newSampleReader(sample, d)
 	if skip != nil && r.skipLines(*skip) != nil {
 		return a
@@ -93,6 +95,9 @@ func try(sample []byte, d Dialect, skip *int) attempt {
 			continue
 		}
 		a.all++
+		if split == 0 && (row.fault != "" || len(row.cells) > 1) {
+			split = row.line
+		}
 		if row.fault == faultManyCells {
 			a.over++
 		}
@@ -108,7 +113,10 @@ func try(sample []byte, d Dialect, skip *int) attempt {
 		}
 	}
 	a.count(counts)
-	a.first = firsts[a.columns]
+	a.start = firsts[a.columns]
+	if split > 0 {
+		a.start = min(a.start, split)
+	}
 	return a
 }
 

@@ -170,6 +170,49 @@ func TestBadRows(t *testing.T) {
 	}
 }
 
+// Rows that do not fit are counted before the first one that does, too. Only what has no delimiter is
+// taken for lines before the table.
+func TestBadRowsAtTheStart(t *testing.T) {
+	t.Parallel()
+	short := strings.Repeat("1,2\n", 10) + strings.Repeat("1,2,3\n", 20)
+	for _, c := range []struct {
+		what, content string
+		names         string
+		rows, skip    int
+		bad           []int64
+	}{
+		{"no last cell, no header", short, "column_1 column_2 column_3", 20, 0, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+		{"a short row before the header", "x,y\na,b,c\n" + strings.Repeat("1,2,3\n", 5), "a b c", 5, 0, []int64{1}},
+		{"a title, then a short row", "\nReport\n\nx,y\na,b,c\n" + strings.Repeat("1,2,3\n", 5), "a b c", 5, 3, []int64{4}},
+		{"a stray quote in a title", "\"Re\" port\na,b,c\n" + strings.Repeat("1,2,3\n", 5), "a b c", 5, 0, []int64{1}},
+		{"a delimiter at the end of all rows but the header", "a,b,c\n1,2,3,\n4,5,6,\n", "a b c column_4", 2, 0, nil},
+		{"the same behind a title, all text", "Report\n\na,b,c\n" + strings.Repeat("x,y,z,\n", 3), "a b c column_4", 3, 2, nil},
+		{"a header too short for a last cell that is used", "a,b\n1,2,\n3,4,5\n", "column_1 column_2 column_3", 2, 0, []int64{1}},
+		{"no header where all rows but the first end so", "1,2,3\n4,5,6,\n7,8,9,\n", "column_1 column_2 column_3 column_4", 2, 0, []int64{1}},
+	} {
+		m := run(t, "a.csv", c.content, "")
+		var bad []int64
+		for _, row := range m.profile.BadRows.Lines {
+			bad = append(bad, row.Line)
+		}
+		if diff := cmp.Diff(c.bad, bad); diff != "" {
+			t.Errorf("%s: bad rows (-want +got):\n%s", c.what, diff)
+		}
+		if got := strings.Join(m.names, " "); got != c.names || m.result.Rows != int64(c.rows) || len(m.cells) != c.rows {
+			t.Errorf("%s: %d rows of %s, want %d of %s", c.what, m.result.Rows, got, c.rows, c.names)
+		}
+		if skip := fmt.Sprintf(`"skip":%d}`, c.skip); !strings.Contains(string(m.Result), skip) {
+			t.Errorf("%s: no %s in %s", c.what, skip, m.Result)
+		}
+	}
+	for header, rows := range map[string]int64{"yes": 2, "no": 2} {
+		m := run(t, "a.csv", "1,2,3\n4,5,6,\n7,8,9,\n", fmt.Sprintf(`{"header":%q}`, header))
+		if m.result.Rows != rows || (m.result.BadRows.Count == 0) != (header == "yes") {
+			t.Errorf("header %s: %s", header, m.Result)
+		}
+	}
+}
+
 // Every line is a row, a bad row, a blank line, a line within a row, or before the table.
 func TestManyBadRows(t *testing.T) {
 	t.Parallel()
