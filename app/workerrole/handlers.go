@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/leat-dev/leat/app"
@@ -55,7 +56,8 @@ func decoderLimits() map[string]isolate.Limits {
 	image, document := usual, usual
 	image.Memory = image.Memory * 3 / 2 // twice what a picture may take, which garbage collection needs
 	image.CPU = 2 * time.Minute
-	document.Memory = 3 << 30 // address space: much of it is the compiled PDFium, mapped
+	image.AtOnce = max(2, runtime.GOMAXPROCS(0)) // more would take memory, and be done no sooner
+	document.Memory = 3 << 30                    // address space: much of it is the compiled PDFium, mapped
 	return map[string]isolate.Limits{"image": image, "table": withTime(usual, 2*time.Hour), "archive": withTime(usual, time.Hour), "document": document}
 }
 

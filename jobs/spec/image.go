@@ -12,14 +12,13 @@ import (
 // Image is the kind that makes smaller pictures of an image.
 func Image() jobs.Spec {
 	return jobs.Spec{
-		Name:        "image",
-		Version:     1,
-		Summary:     "Makes thumbnails and previews of an image: upright, in sRGB, without its metadata.",
-		Params:      ImageParams{},
-		MediaTypes:  []string{"image/jpeg", "image/png", "image/apng", "image/gif", "image/webp", "image/bmp", "image/tiff"},
-		Reusable:    true,
-		Timeout:     5 * time.Minute,
-		Concurrency: 2, // each may take 768 MiB, in a process of its own
+		Name:       "image",
+		Version:    1,
+		Summary:    "Makes thumbnails and previews of an image: upright, in sRGB, without its metadata.",
+		Params:     ImageParams{},
+		MediaTypes: []string{"image/jpeg", "image/png", "image/apng", "image/gif", "image/webp", "image/bmp", "image/tiff"},
+		Reusable:   true,
+		Timeout:    5 * time.Minute,
 	}
 }
 

@@ -20,6 +20,7 @@ type Handler struct {
 	argv   []string
 	limits Limits
 	log    *slog.Logger
+	room   chan struct{} // a place for each child with a run; nil without a bound
 
 	mu    sync.Mutex
 	spare *process // started ahead, waiting for a run
@@ -30,7 +31,11 @@ type Handler struct {
 // child, up to the arguments of Main; the program's own path comes from os.Executable.
 func New(kind string, command []string, limits Limits, log *slog.Logger) *Handler {
 	argv := append(append([]string{}, command...), kind, stageNew)
-	return &Handler{argv: append(argv, limits.args()...), limits: limits, log: log.With("kind", kind)}
+	h := &Handler{argv: append(argv, limits.args()...), limits: limits, log: log.With("kind", kind)}
+	if limits.AtOnce > 0 {
+		h.room = make(chan struct{}, limits.AtOnce)
+	}
+	return h
 }
 
 // Close ends the child that is kept ready.
@@ -46,6 +51,16 @@ func (h *Handler) Close() {
 
 // Handle implements jobs.Handler.
 func (h *Handler) Handle(ctx context.Context, run *jobs.Run) (any, error) {
+	if h.room != nil {
+		select {
+		case h.room <- struct{}{}:
+			defer func() { <-h.room }()
+		case <-run.Draining:
+			return nil, jobs.ErrDrain
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	p, err := h.take()
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -252,6 +254,60 @@ func TestCancelKills(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("it goes on")
+	}
+}
+
+// signalled tells when it is first read.
+type signalled struct {
+	io.ReaderAt
+	once *sync.Once
+	read chan struct{}
+}
+
+func (s signalled) ReadAt(p []byte, off int64) (int, error) {
+	s.once.Do(func() { close(s.read) })
+	return s.ReaderAt.ReadAt(p, off)
+}
+
+// Runs beyond the bound wait for a child, and hear meanwhile that they are cancelled or drained. Without it
+// ten large pictures at once would take ten times the memory of one.
+func TestRunsAtOnceAreBounded(t *testing.T) {
+	t.Parallel()
+	one := limits()
+	one.AtOnce = 1
+	h := isolate.New("echo", []string{childArg}, one, slog.New(slog.DiscardHandler))
+	t.Cleanup(h.Close)
+
+	held, free := make(chan struct{}), make(chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		input := signalled{strings.NewReader("drain"), &sync.Once{}, held}
+		_, err := h.Handle(t.Context(), &jobs.Run{Input: io.NewSectionReader(input, 0, 5), Draining: free})
+		first <- err
+	}()
+	<-held
+	text := strings.NewReader("text")
+	next := func(ctx context.Context, draining <-chan struct{}) (any, error) {
+		return h.Handle(ctx, &jobs.Run{Input: io.NewSectionReader(text, 0, text.Size()), Draining: draining})
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("the job was cancelled")
+	cancel(why)
+	if _, err := next(ctx, nil); !errors.Is(err, why) {
+		t.Errorf("cancelled: %v, want the cause", err)
+	}
+	draining := make(chan struct{})
+	close(draining)
+	if _, err := next(t.Context(), draining); !errors.Is(err, jobs.ErrDrain) {
+		t.Errorf("drained: %v, want ErrDrain", err)
+	}
+	close(free)
+	if err := <-first; !errors.Is(err, jobs.ErrDrain) {
+		t.Errorf("the run that had the child: %v", err)
+	}
+	got, err := next(t.Context(), nil)
+	if text, ok := got.(json.RawMessage); err != nil || !ok || string(text) != `"text"` {
+		t.Errorf("after it: %s, %v", got, err)
 	}
 }
 

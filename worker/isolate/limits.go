@@ -7,11 +7,15 @@ import (
 	"time"
 )
 
-// Limits bound one run in its child. They hold on Linux; elsewhere a child has its run's time alone.
+// Limits bound one run in its child, and how many there are. Memory, CPU and Files hold on Linux;
+// elsewhere a child has its run's time alone.
 type Limits struct {
 	Memory int64         // bytes of address space, beyond what the program takes by itself
 	CPU    time.Duration // of all its threads together, in whole seconds
 	Files  int           // that are open at once
+	// AtOnce is how many runs have a child at the same time; 0 means as many as come. The others wait, and
+	// their own time goes on.
+	AtOnce int
 }
 
 // DefaultLimits are enough for what Leat's own handlers are made for.
@@ -36,5 +40,5 @@ func parseLimits(args []string) (Limits, error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return Limits{}, fmt.Errorf("isolate: limits: %w", err)
 	}
-	return Limits{memory, time.Duration(cpu) * time.Second, files}, nil
+	return Limits{Memory: memory, CPU: time.Duration(cpu) * time.Second, Files: files}, nil
 }
